@@ -1,0 +1,53 @@
+"""Where a server listens, and how clients are told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import trio
+from msgspec import Struct
+
+from mcptrio.server import MCP_PATH
+
+
+class Address(Struct, frozen=True):
+    """A bound address. `endpoint` and `websocket` are what clients are given."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, host: str, sockets: Sequence[trio.socket.SocketType]) -> Address:
+        """The address of listening sockets that were opened for `host`."""
+        return cls(host, sockets[0].getsockname()[1])
+
+    @property
+    def endpoint(self) -> str:
+        """The URL with http."""
+        return f"http://{self._authority}{MCP_PATH}"
+
+    @property
+    def websocket(self) -> str:
+        """The URL with ws."""
+        return f"ws://{self._authority}{MCP_PATH}"
+
+    @property
+    def _authority(self) -> str:
+        # A wildcard is no address to connect to.
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self.host, self.host)
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+
+async def open_sockets(host: str, port: int) -> list[trio.socket.SocketType]:
+    """Listening sockets for all addresses of a host name, on one port; with port 0 the system picks it.
+
+    Raises:
+        OSError: the name is unknown or the port is taken.
+    """
+    listeners = await trio.open_tcp_listeners(port, host=host)
+    if port == 0 and len(listeners) > 1:
+        # Each address got a port of its own: one port is one address.
+        for listener in listeners[1:]:
+            await listener.aclose()
+        del listeners[1:]
+    return [listener.socket for listener in listeners]

@@ -1,0 +1,324 @@
+"""The App: what a program declares, and the ways to run it. One App is one world; there are no globals."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar, overload
+
+import trio
+from msgspec import UNSET
+
+from mcptrio import __version__
+from mcptrio.app.address import Address, open_sockets
+from mcptrio.app.reports import ChangeReports, ThreadReports
+from mcptrio.app.resource_function import ResourceFunction
+from mcptrio.app.root import Root
+from mcptrio.catalog import Catalog, DeclarationError
+from mcptrio.live import Changes, Feed, Hub
+from mcptrio.protocol.types import Implementation, ToolAnnotations
+from mcptrio.server import Server, ServerSettings
+from mcptrio.sources import Registry
+
+if TYPE_CHECKING:
+    from mcptrio.client import Client
+
+F = TypeVar("F", bound=Callable[..., object])
+SourceBody = Callable[[Feed], Awaitable[None]]
+S = TypeVar("S", bound=SourceBody)
+Lifespan = Callable[["App"], AsyncIterator[object]]
+L = TypeVar("L", bound=Callable[..., AsyncIterator[object]])
+
+
+class App(ChangeReports):
+    """Tools, resources, prompts and sources, declared by decorators, and the server over them.
+
+    Declaring, adding and removing are synchronous and may be done before and while the app runs, on Trio's thread.
+    `connect` and `serve` enter the app's root (lifespan, hub, sources): the first starts it, the last ends it.
+
+    Raises:
+        DeclarationError: (a ValueError) by all decorators, naming the function and what to change.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        version: str | None = None,
+        title: str | None = None,
+        instructions: str | None = None,
+        settings: ServerSettings | None = None,
+    ) -> None:
+        self.name = name
+        self.settings = ServerSettings() if settings is None else settings
+        self.hub = Hub()
+        super().__init__(self.hub)
+        self.catalog = Catalog(on_change=lambda kind: self.server.list_changes.changed(kind))
+        self.registry = Registry(self.catalog)
+        self.server = Server(
+            Implementation(
+                name=name,
+                version=__version__ if version is None else version,
+                title=UNSET if title is None else title,
+            ),
+            instructions,
+            self.hub,
+            self.catalog,
+            self.settings,
+        )
+        self.from_thread = ThreadReports(self)
+        self._lifespans: list[tuple[object, Lifespan]] = []
+        self._root = Root(self._run_root)
+
+    # Declaring
+
+    @overload
+    def tool(self, fn: F, /) -> F: ...
+
+    @overload
+    def tool(
+        self,
+        /,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        annotations: ToolAnnotations | None = None,
+        timeout: float | None = None,
+        concurrency: int | None = None,
+    ) -> Callable[[F], F]: ...
+
+    def tool(
+        self,
+        fn: F | None = None,
+        /,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        annotations: ToolAnnotations | None = None,
+        timeout: float | None = None,
+        concurrency: int | None = None,
+    ) -> F | Callable[[F], F]:
+        """Offer a function as a tool: `@app.tool` or `@app.tool(timeout=5)`. Returns the function unchanged.
+
+        The schema comes from the type hints, the description from the docstring. `timeout` is in seconds;
+        `concurrency` is how many calls run at once, the others wait in order.
+        """
+
+        def declare(fn: F) -> F:
+            self.catalog.add_tool(
+                fn,
+                name=name,
+                title=title,
+                description=description,
+                annotations=annotations,
+                timeout=timeout,
+                concurrency=concurrency,
+            )
+            return fn
+
+        return declare if fn is None else declare(fn)
+
+    def resource(
+        self,
+        uri: str,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        mime_type: str | None = None,
+    ) -> Callable[[F], ResourceFunction[F]]:
+        """Offer a function as the resource of a URI, or as the resources of a URI template such as `news://{id}`.
+
+        The decorated function is still callable, and for a template has `.list`, a decorator for the function that
+        lists the template's resources.
+        """
+
+        def declare(fn: F) -> ResourceFunction[F]:
+            if "{" in uri:
+                self.catalog.add_template(
+                    uri, fn, name=name, title=title, description=description, mime_type=mime_type
+                )
+            else:
+                self.catalog.add_resource(
+                    uri, fn, name=name, title=title, description=description, mime_type=mime_type
+                )
+            return ResourceFunction(fn, uri, self.catalog)
+
+        return declare
+
+    @overload
+    def prompt(self, fn: F, /) -> F: ...
+
+    @overload
+    def prompt(
+        self, /, *, name: str | None = None, title: str | None = None, description: str | None = None
+    ) -> Callable[[F], F]: ...
+
+    def prompt(
+        self,
+        fn: F | None = None,
+        /,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+    ) -> F | Callable[[F], F]:
+        """Offer a function as a prompt: `@app.prompt` or `@app.prompt(title=...)`. Returns the function unchanged."""
+
+        def declare(fn: F) -> F:
+            self.catalog.add_prompt(fn, name=name, title=title, description=description)
+            return fn
+
+        return declare if fn is None else declare(fn)
+
+    def source(self, pattern: str | None = None, *, name: str | None = None) -> Callable[[S], S]:
+        """Run a function as a source while the app runs: supervised, restarted with backoff when it raises.
+
+        `pattern` is the URI or URI template of what it reports, which may then be subscribed even where no resource
+        is offered for it. Returns the function unchanged.
+        """
+
+        def declare(fn: S) -> S:
+            self.registry.add_source(name or fn.__name__, fn, pattern=pattern)
+            return fn
+
+        return declare
+
+    def lifespan(self, fn: L) -> L:
+        """Run an async generator function around the app: what it yields is injected by its type.
+
+        `async def pool(app: App) -> AsyncIterator[Pool]` makes parameters annotated `Pool` of handlers declared after it
+        be given the yielded value. Several are entered in the order of their declaration and left in reverse.
+        """
+        type_ = _yielded(fn)
+        self.catalog.declare(type_)
+        self._lifespans.append((type_, fn))
+        return fn
+
+    def remove_tool(self, name: str) -> None:
+        """Stop offering a tool; ValueError when there is none of this name."""
+        self.catalog.remove_tool(name)
+
+    def remove_resource(self, uri_or_template: str) -> None:
+        """Stop offering a resource or template; ValueError when there is none."""
+        self.catalog.remove_resource(uri_or_template)
+
+    def remove_prompt(self, name: str) -> None:
+        """Stop offering a prompt; ValueError when there is none of this name."""
+        self.catalog.remove_prompt(name)
+
+    # Changes
+
+    def changes(self, *uris: str) -> Changes:
+        """This program's own subscription: `with app.changes(uri) as changes: async for entry in changes`.
+
+        Subscribed from now on, running or not; closed by the `with` block or by `close`.
+
+        Raises:
+            InvalidUri: one of them can name no resource.
+        """
+        return Changes(self.hub, uris)
+
+    # Running
+
+    @asynccontextmanager
+    async def connect(self, *, revision: str = "auto", timeout: float = 30.0) -> AsyncIterator[Client]:
+        """A client of this app over a connection in memory, for tests: the whole server, and no socket.
+
+        `timeout` (seconds) is for connecting and the default for calls.
+        """
+        from mcptrio.client import open_client
+
+        async def stream() -> trio.abc.Stream:
+            await trio.lowlevel.checkpoint()
+            return self.server.connect()
+
+        async with (
+            self._root.hold(),
+            open_client(
+                "ws://localhost/mcp", revision=revision, timeout=timeout, connect=stream, reconnect=False
+            ) as client,
+        ):
+            yield client
+
+    async def serve(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 8765,
+        *,
+        allowed_hosts: Collection[str] = (),
+        allowed_origins: Collection[str] = (),
+        max_connections: int | None = None,
+        task_status: trio.TaskStatus[Address] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve on a TCP port until cancelled: `address = await nursery.start(partial(app.serve, port=0))`.
+
+        Requests must name a loopback host, the bound address or one of `allowed_hosts` (`*`: any), and an origin, where
+        a browser sends one, of a loopback host or among `allowed_origins`. Cancelling ends all connections politely,
+        within `settings.drain_timeout`: final results of listens, then close 1001.
+
+        Raises:
+            OSError: the port cannot be bound.
+            Escalation: a part of the server could not be kept running.
+        """
+        async with self._root.hold():
+            sockets = await open_sockets(host, port)
+            await self.server.serve(
+                sockets,
+                allowed_hosts=allowed_hosts,
+                allowed_origins=allowed_origins,
+                max_connections=max_connections,
+                task_status=_Addressed(task_status, Address.of(host, sockets)),
+            )
+
+    def run(self, host: str = "127.0.0.1", port: int = 8765) -> None:
+        """Serve until SIGINT or SIGTERM: the whole program of a script that ends with `app.run()`.
+
+        Prints nothing; the address is logged. See `mcptrio.app.run` for how it ends.
+        """
+        from mcptrio.app.run import run
+
+        run(self, host=host, port=port)
+
+    async def _run_root(self, *, task_status: trio.TaskStatus[None]) -> None:
+        async with AsyncExitStack() as stack:
+            for type_, fn in self._lifespans:
+                value = await stack.enter_async_context(asynccontextmanager(fn)(self))
+                self.catalog.provide(type_, value)
+                stack.callback(self.catalog.withdraw, type_)
+            with self.from_thread.open():
+                sources = [(spec.name, spec.run) for spec in self.registry.sources()]
+                await self.server.run(sources, task_status=task_status)
+
+
+class _Addressed(trio.TaskStatus[None]):
+    """Tells who started `serve` the address when the listener is ready."""
+
+    def __init__(self, status: trio.TaskStatus[Address], address: Address) -> None:
+        self._status = status
+        self._address = address
+
+    def started(self, value: None = None) -> None:
+        self._status.started(self._address)
+
+
+def _yielded(fn: Callable[..., object]) -> object:
+    """The type that a lifespan yields, by its return annotation."""
+    name = getattr(fn, "__qualname__", repr(fn))
+    if not inspect.isasyncgenfunction(fn):
+        raise DeclarationError(
+            f"{name}: a lifespan is an async generator function: `async def` with one `yield`"
+        )
+    try:
+        annotation = typing.get_type_hints(fn).get("return")
+    except NameError as error:
+        raise DeclarationError(f"{name}: its return annotation cannot be read: {error}") from error
+    arguments = typing.get_args(annotation)
+    if not arguments:
+        raise DeclarationError(f"{name}: annotate what it yields, such as `-> AsyncIterator[Pool]`")
+    yielded: object = arguments[0]
+    return yielded

@@ -1,0 +1,79 @@
+"""Reporting changes from the embedding program: from Trio code at once, from threads through Trio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import trio
+
+from mcptrio.live import Change, Entry, Hub
+
+
+class ChangeReports:
+    """`created_nowait`, `updated_nowait`, `deleted_nowait`: straight into the hub, synchronously.
+
+    When the call returns, every subscriber's outbox has the change. A resource that nobody watches is fine.
+
+    Raises:
+        InvalidUri: the URI can name no resource.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def created_nowait(self, uri: str, *, data: object = None, event_id: str | None = None) -> None:
+        """A resource came to be."""
+        self.publish_nowait(Change(uri=uri, kind="created", data=data, event_id=event_id))
+
+    def updated_nowait(self, uri: str, *, data: object = None, event_id: str | None = None) -> None:
+        """A resource reads differently now."""
+        self.publish_nowait(Change(uri=uri, kind="updated", data=data, event_id=event_id))
+
+    def deleted_nowait(self, uri: str, *, data: object = None, event_id: str | None = None) -> None:
+        """A resource is gone. Subscriptions to it stay."""
+        self.publish_nowait(Change(uri=uri, kind="deleted", data=data, event_id=event_id))
+
+    def publish_nowait(self, change: Change) -> Entry | None:
+        """A change of any kind; returns its entry, or None when its event id was seen before."""
+        return self._hub.publish(change)
+
+
+class ThreadReports:
+    """The same from any thread while the app runs: `app.from_thread.updated(uri)`. Returns when the hub has it.
+
+    Raises:
+        RuntimeError: the app is not running.
+        InvalidUri: the URI can name no resource.
+    """
+
+    def __init__(self, reports: ChangeReports) -> None:
+        self._reports = reports
+        self._token: trio.lowlevel.TrioToken | None = None
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Take reports inside this block, which runs on the Trio thread."""
+        self._token = trio.lowlevel.current_trio_token()
+        try:
+            yield
+        finally:
+            self._token = None
+
+    def created(self, uri: str, *, data: object = None, event_id: str | None = None) -> None:
+        """A resource came to be."""
+        self._publish(Change(uri=uri, kind="created", data=data, event_id=event_id))
+
+    def updated(self, uri: str, *, data: object = None, event_id: str | None = None) -> None:
+        """A resource reads differently now."""
+        self._publish(Change(uri=uri, kind="updated", data=data, event_id=event_id))
+
+    def deleted(self, uri: str, *, data: object = None, event_id: str | None = None) -> None:
+        """A resource is gone."""
+        self._publish(Change(uri=uri, kind="deleted", data=data, event_id=event_id))
+
+    def _publish(self, change: Change) -> None:
+        token = self._token
+        if token is None:
+            raise RuntimeError("the app is not running: changes can be reported from a thread while it is")
+        trio.from_thread.run_sync(self._reports.publish_nowait, change, trio_token=token)

@@ -1,0 +1,40 @@
+"""What `@app.resource` makes of a function: still callable, and for a template able to be listed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Generic, TypeVar, cast
+
+from mcptrio.catalog import Catalog, DeclarationError
+
+F = TypeVar("F", bound=Callable[..., object])
+G = TypeVar("G", bound=Callable[..., object])
+
+
+class ResourceFunction(Generic[F]):
+    """The function, and `list`, the decorator for the function that lists its template's resources."""
+
+    def __init__(self, fn: F, uri: str, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self.uri = uri
+        self.fn = fn
+        functools.update_wrapper(self, fn)
+
+    @property
+    def __call__(self) -> F:
+        """Call the function itself."""
+        return self.fn
+
+    def list(self, fn: G) -> G:
+        """Have this function list the template's resources: it returns URIs, values of the only variable, or Resources.
+
+        Raises:
+            DeclarationError: this is no template, or the function takes arguments.
+        """
+        if "{" not in self.uri:
+            raise DeclarationError(
+                f"{self.uri} is one resource and lists itself: only a template has `.list`"
+            )
+        self._catalog.set_list(self.uri, cast("Callable[..., object]", fn))
+        return fn

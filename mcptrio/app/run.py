@@ -1,0 +1,111 @@
+"""Running an app as a whole program: signals, open files, and an end in bounded time."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Collection
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from mcptrio.app.address import Address
+from mcptrio.log import get_logger
+from mcptrio.wire import raise_nofile_limit
+
+if TYPE_CHECKING:
+    from mcptrio.app.app import App
+
+_log = get_logger("mcptrio.app")
+
+_SPARE_FILES = 64
+"""Open files kept back from connections: for sources, logs and the interpreter."""
+
+OVERSTAYED = 70
+"""Exit status of a program that did not end within its drain deadline."""
+
+
+def run(
+    app: App,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    allowed_hosts: Collection[str] = (),
+    allowed_origins: Collection[str] = (),
+    on_ready: Callable[[Address], None] = lambda address: None,
+) -> None:
+    """Serve until SIGINT or SIGTERM, then drain and return. `on_ready` is called once clients can connect.
+
+    The limit of open files is raised as far as it goes, and connections are capped below it. A second signal ends the
+    process at once; so does, with status 70, a part that overstays the drain deadline by more than a second, since Trio
+    cannot kill it.
+
+    Raises:
+        OSError: the port cannot be bound.
+        Escalation: a part of the server could not be kept running.
+    """
+    try:
+        trio.run(partial(_main, app, host, port, allowed_hosts, allowed_origins, on_ready))
+    except BaseExceptionGroup as group:
+        # Nurseries wrap; whoever runs a program wants the one error that ended it.
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        raise error from error.__cause__
+
+
+async def _main(
+    app: App,
+    host: str,
+    port: int,
+    allowed_hosts: Collection[str],
+    allowed_origins: Collection[str],
+    on_ready: Callable[[Address], None],
+) -> None:
+    files = raise_nofile_limit()
+    cap = max(1, min(app.settings.limits.max_connections, files - _SPARE_FILES))
+    serve = partial(
+        app.serve,
+        host,
+        port,
+        allowed_hosts=allowed_hosts,
+        allowed_origins=allowed_origins,
+        max_connections=cap,
+    )
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            stopping = trio.CancelScope()
+            nursery.start_soon(_stop_on_signal, signals, stopping, app.settings.drain_timeout)
+            with stopping:
+                async with trio.open_nursery() as serving:
+                    address = await serving.start(serve)
+                    # What lives now lives for ever: the collector need not look at it again.
+                    gc.collect()
+                    gc.freeze()
+                    _log.info("listening", url=address.websocket, max_connections=cap, open_files=files)
+                    on_ready(address)
+            nursery.cancel_scope.cancel(reason="the server has ended")
+    _log.info("stopped")
+
+
+async def _stop_on_signal(
+    signals: AsyncIterator[int], stopping: trio.CancelScope, drain_timeout: float
+) -> None:
+    async for number in signals:
+        name = signal.Signals(number).name
+        if stopping.cancel_called:
+            _log.warning("ending at once", signal=name)
+            os._exit(128 + number)
+        _log.info("stopping", signal=name)
+        watchdog = threading.Timer(drain_timeout + 1.0, _overstayed)
+        watchdog.daemon = True
+        watchdog.start()
+        stopping.cancel(reason=name)
+
+
+def _overstayed() -> None:
+    _log.critical("a part overstays the drain deadline: the process ends without it")
+    os._exit(OVERSTAYED)

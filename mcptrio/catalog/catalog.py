@@ -1,0 +1,393 @@
+"""The catalog: everything a server offers, in the order of its declaration."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import trio
+from msgspec import Raw
+
+from mcptrio.catalog import incident
+from mcptrio.catalog.context import Context
+from mcptrio.catalog.errors import DeclarationError
+from mcptrio.catalog.handler import Handler, Injections
+from mcptrio.catalog.prompt import Prompt
+from mcptrio.catalog.resource import Resource
+from mcptrio.catalog.signature import Function, without_metadata
+from mcptrio.catalog.template import Template
+from mcptrio.catalog.tool import Tool
+from mcptrio.catalog.uri_template import UriTemplate
+from mcptrio.protocol import Failure, Revision, RpcError, types
+from mcptrio.protocol.results import CallToolResult, GetPromptResult
+from mcptrio.protocol.types import ResourceContents
+
+
+class ListKind(enum.StrEnum):
+    """Which list changed; the value is its name in `notifications/{kind}/list_changed`."""
+
+    TOOLS = "tools"
+    RESOURCES = "resources"
+    PROMPTS = "prompts"
+
+
+THREADS = 40
+"""How many plain functions run at a time, unless the catalog is told otherwise."""
+
+_Entry = TypeVar("_Entry", Tool, Resource, Template, Prompt)
+
+
+class Catalog:
+    """Tools, resources, templates and prompts, and what is injected into their handlers.
+
+    Owned by the Trio thread: every method is to be called there (declaring before the run is fine). Adding
+    and removing are synchronous, take effect at once, and call `on_change` once each; requests under way
+    finish with what they began with. `on_change` must not raise.
+    """
+
+    def __init__(
+        self, *, on_change: Callable[[ListKind], None] = lambda kind: None, threads: int = THREADS
+    ) -> None:
+        """`threads` bounds how many plain functions run at a time; the others wait, first come, first
+        served.
+        """
+        self._on_change = on_change
+        self._injections = Injections()
+        self._threads = trio.CapacityLimiter(threads)
+        self._tools: dict[str, Tool] = {}
+        self._resources: dict[str, Resource] = {}
+        self._templates: dict[str, Template] = {}
+        self._prompts: dict[str, Prompt] = {}
+        self._patterns: dict[str, UriTemplate] = {}
+        self._pattern_counts: Counter[str] = Counter()
+        self._listed_tools: dict[Revision, Sequence[types.Tool]] = {}
+
+    # What is injected
+
+    def declare(self, type_: object) -> None:
+        """Make parameters annotated with exactly this type injected, in handlers added from now on.
+
+        `Context` needs no declaration. Subclasses and bases are different types. Idempotent.
+
+        Raises:
+            ValueError: for a plain JSON type, or when a handler already offers an argument of this type.
+        """
+        for handler in self._handlers():
+            for argument in handler.signature.arguments:
+                if without_metadata(argument.annotation) == type_:
+                    raise DeclarationError(
+                        f"{handler.signature.function}: `{argument.name}` was taken for an argument, "
+                        "because its type "
+                        "was declared later; declare what provides it (the lifespan) before this handler"
+                    )
+        self._injections.declare(type_)
+
+    def provide(self, type_: object, value: object) -> None:
+        """Set the value for parameters of a declared type, replacing an earlier one.
+
+        Raises:
+            ValueError: when the type was not declared.
+        """
+        self._injections.provide(type_, value)
+
+    def withdraw(self, type_: object) -> None:
+        """Forget the value for a type: calls that need it fail as unexpected from now on. Idempotent."""
+        self._injections.withdraw(type_)
+
+    # Tools
+
+    def add_tool(
+        self,
+        fn: Function,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        annotations: types.ToolAnnotations | None = None,
+        timeout: float | None = None,
+        concurrency: int | None = None,
+    ) -> Tool:
+        """Offer a function as a tool; see `Tool` for `timeout` (seconds) and `concurrency`.
+
+        Raises:
+            DeclarationError: naming the function and the change to make. It is a ValueError.
+        """
+        tool = Tool(
+            fn,
+            self._injections,
+            self._threads,
+            name=name,
+            title=title,
+            description=description,
+            annotations=annotations,
+            timeout=timeout,
+            concurrency=concurrency,
+        )
+        _add(self._tools, tool.name, tool, "tool")
+        self._tools_changed()
+        return tool
+
+    def remove_tool(self, name: str) -> None:
+        """Stop offering a tool.
+
+        Raises:
+            ValueError: when there is none of this name.
+        """
+        if self._tools.pop(name, None) is None:
+            raise ValueError(f"there is no tool {name!r}")
+        self._tools_changed()
+
+    def tools(self, revision: Revision) -> Sequence[types.Tool]:
+        """The tools as clients of this revision see them."""
+        listed = self._listed_tools.get(revision)
+        if listed is None:
+            listed = self._listed_tools[revision] = tuple(
+                tool.listed[revision] for tool in self._tools.values()
+            )
+        return listed
+
+    async def call_tool(
+        self, name: str, arguments: Raw | bytes | None, context: Context, revision: Revision
+    ) -> CallToolResult:
+        """Call a tool with JSON arguments. Failures of the tool are results with `is_error`.
+
+        Checkpoints only where the handler does. If cancelled, the handler was cancelled and nothing is
+        answered.
+
+        Raises:
+            RpcError: -32602 for an unknown tool, or when the arguments are no JSON object.
+        """
+        tool = self._tools.get(name)
+        if tool is None:
+            raise RpcError.of(Failure.INVALID_PARAMS, f"Unknown tool: {name[:200]}")
+        return await tool.call(arguments, context, revision)
+
+    # Resources
+
+    def add_resource(
+        self,
+        uri: str,
+        fn: Function,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        mime_type: str | None = None,
+    ) -> Resource:
+        """Offer a function as the resource of one URI.
+
+        Raises:
+            DeclarationError: naming the function and the change to make. It is a ValueError.
+        """
+        resource = Resource(
+            uri,
+            fn,
+            self._injections,
+            self._threads,
+            name=name,
+            title=title,
+            description=description,
+            mime_type=mime_type,
+        )
+        _add(self._resources, uri, resource, "resource")
+        self._on_change(ListKind.RESOURCES)
+        return resource
+
+    def add_template(
+        self,
+        uri_template: str,
+        fn: Function,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        mime_type: str | None = None,
+        list: Function | None = None,
+    ) -> Template:
+        """Offer a function as the resources of a URI template; `list` is as in `set_list`.
+
+        Raises:
+            DeclarationError: naming the function and the change to make. It is a ValueError.
+        """
+        template = Template(
+            uri_template,
+            fn,
+            self._injections,
+            self._threads,
+            name=name,
+            title=title,
+            description=description,
+            mime_type=mime_type,
+        )
+        if list is not None:
+            template.set_list(list)
+        _add(self._templates, uri_template, template, "template")
+        self._on_change(ListKind.RESOURCES)
+        return template
+
+    def set_list(self, uri_template: str, fn: Function) -> None:
+        """Set the function that lists a template's resources: plain or async, injected parameters only.
+
+        It returns a list of `str` (URIs, or values of the template's only variable) or of `types.Resource`.
+
+        Raises:
+            ValueError: when there is no such template.
+            DeclarationError: when the function takes arguments.
+        """
+        template = self._templates.get(uri_template)
+        if template is None:
+            raise ValueError(f"there is no template {uri_template!r}")
+        template.set_list(fn)
+        self._on_change(ListKind.RESOURCES)
+
+    def remove_resource(self, uri_or_template: str) -> None:
+        """Stop offering a resource or a template.
+
+        Raises:
+            ValueError: when there is neither.
+        """
+        if (
+            self._resources.pop(uri_or_template, None) is None
+            and self._templates.pop(uri_or_template, None) is None
+        ):
+            raise ValueError(f"there is no resource or template {uri_or_template!r}")
+        self._on_change(ListKind.RESOURCES)
+
+    def templates(self) -> Sequence[types.ResourceTemplate]:
+        """The templates as clients see them."""
+        return tuple(template.listed for template in self._templates.values())
+
+    async def list_resources(self, context: Context) -> Sequence[types.Resource]:
+        """The resources: first those with a fixed URI, then what each template lists, each URI once.
+
+        The order is that of declaration, and within a template that of its list function. A list function
+        that fails is logged and left out. Checkpoints only where list functions do.
+        """
+        listed = {uri: resource.listed for uri, resource in self._resources.items()}
+        for template in tuple(self._templates.values()):
+            for resource in await template.list_resources(context):
+                listed.setdefault(resource.uri, resource)
+        return tuple(listed.values())
+
+    async def read(self, uri: str, context: Context) -> list[ResourceContents]:
+        """Read a resource: the one of this URI, else the first template whose variables fit.
+
+        Checkpoints only where the handler does.
+
+        Raises:
+            RpcError: resource not found with `data.uri`; else as the table in `mcptrio.catalog.errors` says.
+        """
+        resource = self._resources.get(uri)
+        if resource is not None:
+            return await resource.read(context)
+        for template in self._templates.values():
+            arguments = template.arguments(uri)
+            if arguments is not None:
+                return await template.read(uri, arguments, context)
+        raise incident.not_found(uri)
+
+    # What could exist
+
+    def add_pattern(self, uri_template: str) -> None:
+        """Say that a source may report changes of URIs like this; the same pattern may be added many times.
+
+        Raises:
+            DeclarationError: when this is no URI template.
+        """
+        if uri_template not in self._patterns:
+            self._patterns[uri_template] = UriTemplate(uri_template)
+        self._pattern_counts[uri_template] += 1
+
+    def remove_pattern(self, uri_template: str) -> None:
+        """Take back one `add_pattern`.
+
+        Raises:
+            ValueError: when there is none left to take back.
+        """
+        if uri_template not in self._patterns:
+            raise ValueError(f"there is no pattern {uri_template!r}")
+        self._pattern_counts[uri_template] -= 1
+        if not self._pattern_counts[uri_template]:
+            del self._patterns[uri_template], self._pattern_counts[uri_template]
+
+    def could_serve(self, uri: str) -> bool:
+        """Whether the URI is a resource, fits a template or fits a source's pattern. Runs no handler."""
+        return (
+            uri in self._resources
+            or any(template.arguments(uri) is not None for template in self._templates.values())
+            or any(pattern.match(uri) is not None for pattern in self._patterns.values())
+        )
+
+    # Prompts
+
+    def add_prompt(
+        self,
+        fn: Function,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+    ) -> Prompt:
+        """Offer a function as a prompt.
+
+        Raises:
+            DeclarationError: naming the function and the change to make. It is a ValueError.
+        """
+        prompt = Prompt(fn, self._injections, self._threads, name=name, title=title, description=description)
+        _add(self._prompts, prompt.name, prompt, "prompt")
+        self._on_change(ListKind.PROMPTS)
+        return prompt
+
+    def remove_prompt(self, name: str) -> None:
+        """Stop offering a prompt.
+
+        Raises:
+            ValueError: when there is none of this name.
+        """
+        if self._prompts.pop(name, None) is None:
+            raise ValueError(f"there is no prompt {name!r}")
+        self._on_change(ListKind.PROMPTS)
+
+    def prompts(self) -> Sequence[types.Prompt]:
+        """The prompts as clients see them."""
+        return tuple(prompt.listed for prompt in self._prompts.values())
+
+    async def get_prompt(
+        self, name: str, arguments: Mapping[str, str] | None, context: Context
+    ) -> GetPromptResult:
+        """Fill in a prompt. Checkpoints only where the handler does.
+
+        Raises:
+            RpcError: -32602 for an unknown prompt, and for an argument that is missing, unknown or wrong;
+            else as
+                the table in `mcptrio.catalog.errors` says.
+        """
+        prompt = self._prompts.get(name)
+        if prompt is None:
+            raise RpcError.of(Failure.INVALID_PARAMS, f"Unknown prompt: {name[:200]}")
+        return await prompt.get({} if arguments is None else arguments, context)
+
+    def _tools_changed(self) -> None:
+        self._listed_tools.clear()
+        self._on_change(ListKind.TOOLS)
+
+    def _handlers(self) -> list[Handler]:
+        tables: tuple[Mapping[str, Tool | Resource | Template | Prompt], ...] = (
+            self._tools,
+            self._resources,
+            self._templates,
+            self._prompts,
+        )
+        return [entry.handler for table in tables for entry in table.values()]
+
+
+def _add(table: dict[str, _Entry], key: str, entry: _Entry, kind: str) -> None:
+    known = table.get(key)
+    if known is not None:
+        raise DeclarationError(
+            f"the {kind} {key!r} is declared twice: by {known.handler.signature.function} and by "
+            f"{entry.handler.signature.function}; give one another name or remove it"
+        )
+    table[key] = entry

@@ -1,0 +1,56 @@
+"""Standard output, without ever holding up Trio's thread: whoever reads it may be slow, or gone."""
+
+from __future__ import annotations
+
+import os
+
+import trio
+
+_STDOUT = 1
+
+
+class NobodyReads(Exception):
+    """The reader of standard output has gone (`watch | head`): a reason to end, and no error."""
+
+
+class Output:
+    """Writes to a file descriptor from a thread, all of it and in order, with no buffer in between.
+
+    A writer that waits for a slow reader can be cancelled; what it was writing may then be cut.
+    """
+
+    def __init__(self, descriptor: int = _STDOUT) -> None:
+        self._descriptor = descriptor
+        self._one = trio.CapacityLimiter(1)
+
+    async def line(self, text: str) -> None:
+        """Write a line."""
+        await self.write(f"{text}\n".encode("utf-8", "surrogateescape"))
+
+    async def write(self, data: bytes) -> None:
+        """Write bytes.
+
+        Raises:
+            NobodyReads: the reader has gone.
+            OSError: the bytes cannot be written; a disk is full, for instance.
+        """
+        await trio.to_thread.run_sync(write_all, self._descriptor, data, abandon_on_cancel=True, limiter=self._one)
+
+    def isatty(self) -> bool:
+        """Whether a person watches."""
+        return os.isatty(self._descriptor)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write bytes now, waiting for the reader. Raises as `Output.write`."""
+    rest = memoryview(data)
+    try:
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    except BrokenPipeError:
+        raise NobodyReads from None
+
+
+def print_text(text: str) -> None:
+    """Write a text to standard output where no Trio runs. Raises as `Output.write`."""
+    write_all(_STDOUT, text.encode("utf-8", "surrogateescape"))

@@ -1,0 +1,99 @@
+"""A command's conversation with a server: connecting, and every way it can fail as an error with its fix."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import trio
+
+from mcptrio.cli.exits import Exit, UserError, say
+from mcptrio.client import Client, Connect, ConnectionLost, InvalidResponse, RpcError, TimedOut, open_client
+from mcptrio.wire.dial import parse_url
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remote:
+    """A server to talk to, as the command line names it. `timeout` (seconds) is for connecting and each call.
+
+    `connect` gives a stream instead of dialling, as in `open_client`.
+    """
+
+    url: str
+    revision: str = "auto"
+    timeout: float = 30.0
+    connect: Connect | None = None
+
+    @asynccontextmanager
+    async def client(self, *, reconnect: bool = False) -> AsyncIterator[Client]:
+        """A connected client. What goes wrong inside, with the connection or with a request, is a UserError."""
+        url = normal_url(self.url)
+        try:
+            async with open_client(
+                url,
+                revision=self.revision,
+                timeout=self.timeout,
+                reconnect=reconnect,
+                connect=self.connect,
+                on_lost=_say_lost,
+            ) as client:
+                yield client
+        except ConnectionLost as error:
+            raise UserError(_connection_message(url, error), Exit.UNREACHABLE) from None
+        except TimedOut as error:
+            raise UserError(f"{error}: try a longer --timeout", Exit.UNREACHABLE) from None
+        except InvalidResponse as error:
+            raise UserError(f"{url} does not speak MCP as it should: {error}", Exit.UNREACHABLE) from None
+        except RpcError as error:
+            raise UserError(f"the server refused: {error}", Exit.REFUSED) from None
+
+
+def normal_url(text: str) -> str:
+    """A URL as people give it, with its scheme: http and ws are the same, and so is none; the path is /mcp.
+
+    Raises:
+        UserError: it is none.
+    """
+    url = text if "://" in text else f"ws://{text}"
+    try:
+        return parse_url(url).websocket_url
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def _connection_message(url: str, error: ConnectionLost) -> str:
+    message = str(error) if url in str(error) else f"{url}: {error}"
+    if error.status is not None:
+        return f"{message}: is this the URL of an MCP server with WebSocket?"
+    return f"{message}: is the server running?" if error.code is None else message
+
+
+def _say_lost(error: Exception, delay: float) -> None:
+    say(f"connection lost ({error}); trying again in {delay:.1f} s")
+
+
+def run_until_signal(command: Callable[[], Awaitable[int]], on_signal: Exit) -> int:
+    """Run an async command in Trio; SIGINT or SIGTERM cancels it, and the exit code is then `on_signal`.
+
+    Cancelling is bounded: leaving a client takes two seconds at most.
+    """
+    return trio.run(_until_signal, command, on_signal)
+
+
+async def _until_signal(command: Callable[[], Awaitable[int]], on_signal: Exit) -> int:
+    code: int = on_signal
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+
+            async def stop() -> None:
+                async for _ in signals:
+                    nursery.cancel_scope.cancel(reason="a signal")
+                    return
+
+            nursery.start_soon(stop)
+            code = await command()
+            nursery.cancel_scope.cancel(reason="the command is done")
+    return code
+

@@ -1,0 +1,32 @@
+"""An MCP client on Trio, by WebSocket, in both revisions: for the command line, load scripts and tests.
+
+    async with open_client("ws://127.0.0.1:8765/mcp") as client:
+        async with client.subscribe("weather://oslo") as changes:
+            async for update in changes: ...
+
+Who owns what: a `Client` is a face; its `Line` owns the subscriptions and makes one connection after the
+other; a `Connection` owns the requests in flight on one WebSocket; a `Session` is that connection in the
+revision agreed on.
+"""
+
+from mcptrio.client.client import Client, ClientStatistics, open_client
+from mcptrio.client.connection import Connect, Limits, OnProgress
+from mcptrio.client.errors import ConnectionLost, InvalidResponse, TimedOut
+from mcptrio.client.subscription import ListChanges, Subscription, Update
+from mcptrio.protocol import RpcError
+
+__all__ = [
+    "Client",
+    "ClientStatistics",
+    "Connect",
+    "ConnectionLost",
+    "InvalidResponse",
+    "Limits",
+    "ListChanges",
+    "OnProgress",
+    "RpcError",
+    "Subscription",
+    "TimedOut",
+    "Update",
+    "open_client",
+]

@@ -1,0 +1,67 @@
+"""A stream whose sends have a deadline, and whose end is noticed during a WebSocket handshake."""
+
+from __future__ import annotations
+
+import trio
+
+from mcptrio.client.errors import ConnectionLost
+
+
+class DeadlineStream(trio.abc.Stream):
+    """Passes bytes on to `inner`; a send that is cut makes every later send fail.
+
+    Every byte of the connection goes through here, the WebSocket library's own pongs included. A cut send
+    leaves half a frame on the wire and the library would splice the next message into it, so after one
+    (deadline or cancellation) each send raises `trio.BrokenResourceError`. `timeout` in seconds.
+
+    Until `handshaken` is set, the end of the stream is raised as `ConnectionLost`: the library would wait
+    for its handshake for ever.
+    """
+
+    def __init__(self, inner: trio.abc.Stream, timeout: float) -> None:
+        self._inner = inner
+        self._timeout = timeout
+        self._cut = False
+        self.stalled = False
+        self.handshaken = False
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send all of `data` within the deadline.
+
+        Raises:
+            trio.BrokenResourceError: not within the deadline, after a cut send, or the stream is broken.
+        """
+        if self._cut:
+            await trio.lowlevel.checkpoint()
+            raise trio.BrokenResourceError("an earlier send was cut")
+        self._cut = True
+        with trio.move_on_after(self._timeout):
+            await self._inner.send_all(data)
+            self._cut = False
+        if self._cut:
+            self.stalled = True
+            raise trio.BrokenResourceError(f"no room for a message within {self._timeout:g} s")
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """As the inner stream."""
+        await self._inner.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        """As the inner stream.
+
+        Raises:
+            ConnectionLost: the stream ended during the handshake.
+        """
+        try:
+            data = await self._inner.receive_some(max_bytes)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            if not self.handshaken:
+                raise ConnectionLost("broken during the WebSocket handshake") from error
+            raise
+        if not data and not self.handshaken:
+            raise ConnectionLost("closed by the server during the WebSocket handshake")
+        return data
+
+    async def aclose(self) -> None:
+        """Close the inner stream."""
+        await self._inner.aclose()

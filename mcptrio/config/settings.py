@@ -1,0 +1,100 @@
+"""The `[server]` table of a configuration file: types, bounds and defaults."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from mcptrio.server.settings import ServerSettings
+from mcptrio.sources.duration import seconds, seconds_between
+from mcptrio.wire import Limits
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["json", "console"]
+
+_MOST = 1_000_000_000
+"""Bound of every limit: TOML knows `inf` and `nan`, and a limit is neither."""
+_SHORTEST = 0.001
+
+Count = Annotated[int, Meta(ge=1, le=_MOST)]
+Time = Annotated[float, Meta(ge=_SHORTEST, le=_MOST)] | str
+
+
+def _fields_of(kind: type) -> list[tuple[str, object, object]]:
+    """The numeric fields of a dataclass of limits, as msgspec wants them: name, bounded type, default."""
+    types: dict[object, object] = {int: Count, float: Time}
+    hints = get_type_hints(kind)
+    return [
+        (each.name, types[hints[each.name]], each.default)
+        for each in dataclasses.fields(kind)
+        if hints[each.name] in types
+    ]
+
+
+def _check_times(table: Struct) -> None:
+    for name, value in msgspec.structs.asdict(table).items():
+        if isinstance(value, str):
+            seconds_between(name, value, _SHORTEST, _MOST)
+
+
+if TYPE_CHECKING:
+
+    class LimitsTable(Struct, frozen=True):
+        """`[server.limits]`: every limit of the wire and of the server, under its own name.
+
+        Times are seconds, or text with a unit such as "30s".
+        """
+
+else:
+    # Made from the rooms' own dataclasses, so that no limit and no default is written twice.
+    LimitsTable = msgspec.defstruct(
+        "LimitsTable",
+        _fields_of(Limits) + _fields_of(ServerSettings),
+        namespace={"__post_init__": _check_times},
+        frozen=True,
+        kw_only=True,
+        forbid_unknown_fields=True,
+    )
+
+
+class ServerTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The `[server]` table."""
+
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    """Address to listen on. Any but a loopback address wants `allowed_hosts`."""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8765
+    """Port to listen on; 0 picks a free one."""
+    name: Annotated[str, Meta(min_length=1)] = "mcptrio"
+    """The name that clients are told."""
+    instructions: str | None = None
+    """What clients are told about the use of this server."""
+    log_level: LogLevel = "info"
+    """The least important level that is logged."""
+    log_format: LogFormat = "console"
+    """`json` (a line per event, for machines) or `console`."""
+    allowed_hosts: list[str] = []
+    """Host names that clients may use, `*` for any. Empty: the loopback names and the address itself."""
+    allowed_origins: list[str] = []
+    """Web origins that may connect, beside those of loopback hosts."""
+    limits: LimitsTable = field(default_factory=LimitsTable)
+    """What peers may cost."""
+
+
+class Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A whole file. What a `[[source]]` holds depends on its kind."""
+
+    server: ServerTable = field(default_factory=ServerTable)
+    source: list[dict[str, object]] = []
+
+
+def server_settings(table: LimitsTable) -> ServerSettings:
+    """The limits as the server takes them, times in seconds."""
+    values: dict[str, object] = {
+        name: seconds(value) if isinstance(value, str) else value
+        for name, value in msgspec.structs.asdict(table).items()
+    }
+    values["limits"] = {each.name: values.pop(each.name) for each in dataclasses.fields(Limits)}
+    return msgspec.convert(values, ServerSettings)

@@ -1,0 +1,41 @@
+"""What a source reports, and the same numbered by the hub."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from msgspec import Struct, field
+
+CREATED = "created"
+UPDATED = "updated"
+DELETED = "deleted"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """Something happened to a resource. Immutable.
+
+    `kind` is `created`, `updated`, `deleted` or a source's own word. `event_id` makes a repeated report
+    recognisable: the hub takes one change per source, URI and event id. `at` is wall-clock time, for people
+    and messages; nothing is scheduled by it.
+    """
+
+    uri: str
+    kind: str = UPDATED
+    data: object = None
+    event_id: str | None = None
+    source: str = ""
+    at: datetime = field(default_factory=_now)
+
+
+class Entry(Struct, frozen=True):
+    """A change as the hub accepted it.
+
+    Offsets rise by one over the whole hub, so one cursor is enough for any selection.
+    """
+
+    offset: int
+    change: Change

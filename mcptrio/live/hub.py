@@ -1,0 +1,169 @@
+"""The hub: numbers changes, drops repeated ones, and finds who asked.
+
+Sans-IO: every method is synchronous and complete.
+
+Its tables belong to the program's root, so that the task which pumps changes into it may crash and come
+back over them.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Hashable
+from types import MappingProxyType
+
+from msgspec import Struct
+
+from mcptrio.live.change import CREATED, DELETED, Change, Entry
+from mcptrio.live.outbox import Outbox
+from mcptrio.live.uri import check_uri
+
+DEDUPLICATION_WINDOW = 16_384
+"""How many event ids are remembered to recognise a repeated report."""
+
+MEMBERSHIP: Hashable = object()
+"""The key under which a creation or deletion reaches those who watch the list of resources."""
+
+
+class HubStatistics(Struct, frozen=True):
+    """Counts since the hub began, and the size of its index now."""
+
+    offset: int
+    duplicates: int
+    matched: int
+    conflated: int
+    uris: int
+    subscriptions: int
+
+
+class Hub:
+    """The live engine's tables: epoch and offset of all changes, and the index from exact URI to outboxes.
+
+    A subscription is known before anybody is told of it, so nothing between is lost; unsubscribing purges
+    what is pending, so nothing follows it. Both are idempotent. Changes of one URI are delivered in the
+    order in which they were published.
+    """
+
+    def __init__(self) -> None:
+        self.epoch = secrets.token_hex(8)
+        self.offset = 0
+        self._outboxes: dict[str, dict[Outbox, None]] = {}
+        self._uris: dict[Outbox, set[str]] = {}
+        self._membership: dict[Outbox, None] = {}
+        self._seen: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+        self._duplicates = 0
+        self._matched = 0
+        self._conflated = 0
+        self._subscriptions = 0
+
+    def publish(self, change: Change) -> Entry | None:
+        """Number a change and put it into the outbox of everyone who asked for its URI.
+
+        A URI that nobody watches costs nothing but the number. Returns None for a repeated event id, which
+        changes nothing.
+
+        Raises:
+            InvalidUri: the change names no resource; nothing was numbered.
+        """
+        outboxes = self._outboxes.get(change.uri)
+        if outboxes is None:
+            check_uri(change.uri)
+        if change.event_id is not None and self._is_repeated(change.source, change.uri, change.event_id):
+            self._duplicates += 1
+            return None
+        self.offset += 1
+        entry = Entry(self.offset, change)
+        if outboxes is not None:
+            self._matched += len(outboxes)
+            for outbox in tuple(outboxes):
+                self._conflated += outbox.send_nowait(change.uri, entry)
+        if change.kind in (CREATED, DELETED):
+            for outbox in tuple(self._membership):
+                outbox.send_nowait(MEMBERSHIP, entry)
+        return entry
+
+    def _is_repeated(self, source: str, uri: str, event_id: str) -> bool:
+        key = (source, uri, event_id)
+        if key in self._seen:
+            self._seen.move_to_end(key)
+            return True
+        self._seen[key] = None
+        if len(self._seen) > DEDUPLICATION_WINDOW:
+            self._seen.popitem(last=False)
+        return False
+
+    def subscribe(self, uri: str, outbox: Outbox) -> bool:
+        """Deliver changes of exactly this URI to an outbox from now on. True if it was not subscribed before.
+
+        Raises:
+            InvalidUri: the string names no resource.
+        """
+        check_uri(uri)
+        outboxes = self._outboxes.setdefault(uri, {})
+        if outbox in outboxes:
+            return False
+        outboxes[outbox] = None
+        self._uris.setdefault(outbox, set()).add(uri)
+        self._subscriptions += 1
+        return True
+
+    def unsubscribe(self, uri: str, outbox: Outbox) -> bool:
+        """Stop delivering a URI and forget what is pending for it. True if it was subscribed. Idempotent."""
+        outbox.purge(uri)
+        uris = self._uris.get(outbox)
+        if uris is None or uri not in uris:
+            return False
+        uris.remove(uri)
+        if not uris:
+            del self._uris[outbox]
+        self._remove(uri, outbox)
+        return True
+
+    def watch_membership(self, outbox: Outbox) -> None:
+        """Deliver every creation and deletion, under the key `MEMBERSHIP`. Idempotent; `leave` ends it."""
+        self._membership[outbox] = None
+
+    def leave(self, outbox: Outbox) -> None:
+        """Drop all subscriptions of an outbox and close it: a subscriber's whole cleanup.
+
+        Synchronous and idempotent.
+        """
+        outbox.close()
+        self._membership.pop(outbox, None)
+        for uri in self._uris.pop(outbox, ()):
+            self._remove(uri, outbox)
+
+    def _remove(self, uri: str, outbox: Outbox) -> None:
+        outboxes = self._outboxes[uri]
+        del outboxes[outbox]
+        self._subscriptions -= 1
+        if not outboxes:
+            del self._outboxes[uri]
+
+    def subscribers(self, uri: str) -> tuple[Outbox, ...]:
+        """Who is told of a URI; empty for one that nobody watches."""
+        return tuple(self._outboxes.get(uri, ()))
+
+    def subscriptions(self) -> MappingProxyType[str, tuple[Outbox, ...]]:
+        """A snapshot of all subscriptions: URI to outboxes, no URI without one."""
+        return MappingProxyType({uri: tuple(outboxes) for uri, outboxes in self._outboxes.items()})
+
+    def count(self, outbox: Outbox) -> int:
+        """How many URIs an outbox is subscribed to."""
+        return len(self._uris.get(outbox, ()))
+
+    def is_subscribed(self, uri: str, outbox: Outbox) -> bool:
+        """Whether an outbox is subscribed to a URI."""
+        return uri in self._uris.get(outbox, ())
+
+    def statistics(self) -> HubStatistics:
+        """A snapshot of the counters."""
+        return HubStatistics(
+            offset=self.offset,
+            duplicates=self._duplicates,
+            matched=self._matched,
+            conflated=self._conflated,
+            uris=len(self._outboxes),
+            subscriptions=self._subscriptions,
+        )

@@ -1,0 +1,94 @@
+"""The two codecs: what a revision wants around the same results, errors and notifications.
+
+The modern revision marks every result with its type and with who answered, gives six of them cache hints,
+and tags what belongs to a
+`subscriptions/listen` with its id. Codecs turn values into JSON and know nothing of who receives it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET
+
+from mcptrio.protocol.envelope import SERVER_INFO_KEY, SUBSCRIPTION_ID_KEY
+from mcptrio.protocol.errors import RpcError
+from mcptrio.protocol.jsonrpc import RequestId, encode_error, encode_notification, encode_result
+from mcptrio.protocol.params import ProgressParams, SubscriptionFilter
+from mcptrio.protocol.results import CacheableResult, Result
+from mcptrio.protocol.revision import Revision
+from mcptrio.protocol.types import Implementation, Object
+
+UPDATED = "notifications/resources/updated"
+ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
+PROGRESS = "notifications/progress"
+
+
+class Codec:
+    """What both revisions share; `LegacyCodec` is exactly this."""
+
+    revision = Revision.LEGACY
+
+    def result(self, id: RequestId, result: Result) -> bytes:
+        """A response. The result belongs to the codec from here on: it may be completed in place."""
+        return encode_result(id, result)
+
+    def error(self, id: RequestId | None, error: RpcError) -> bytes:
+        """An error response with the revision's code."""
+        return encode_error(id, error.code_in(self.revision), error.message, error.data)
+
+    def progress(self, params: ProgressParams) -> bytes:
+        """`notifications/progress`."""
+        return encode_notification(PROGRESS, params)
+
+
+class LegacyCodec(Codec):
+    """2025-11-25: results are free-form; notifications are the session's."""
+
+    def updated(self, uri: str) -> bytes:
+        """`notifications/resources/updated`."""
+        return encode_notification(UPDATED, {"uri": uri})
+
+    def list_changed(self, kind: str) -> bytes:
+        """`notifications/{kind}/list_changed`."""
+        return encode_notification(f"notifications/{kind}/list_changed")
+
+
+class ModernCodec(Codec):
+    """2026-07-28: every result carries `resultType` and the server's identity, every notification of a listen
+    its id.
+    """
+
+    revision = Revision.MODERN
+
+    def __init__(self, server_info: Implementation) -> None:
+        # Encoded once: it goes into every result.
+        self._server_info = msgspec.Raw(msgspec.json.encode(server_info))
+
+    def result(self, id: RequestId, result: Result) -> bytes:
+        result.result_type = "complete"
+        if isinstance(result, CacheableResult):
+            result.ttl_ms = 0
+            result.cache_scope = "private"
+        meta: Object = {SERVER_INFO_KEY: self._server_info}
+        result.meta = meta if result.meta is UNSET else {**result.meta, **meta}
+        return encode_result(id, result)
+
+    def updated(self, uri: str, subscription: RequestId) -> bytes:
+        """`notifications/resources/updated` of one listen."""
+        return encode_notification(UPDATED, {"uri": uri, "_meta": {SUBSCRIPTION_ID_KEY: subscription}})
+
+    def list_changed(self, kind: str, subscription: RequestId) -> bytes:
+        """`notifications/{kind}/list_changed` of one listen."""
+        return encode_notification(
+            f"notifications/{kind}/list_changed", {"_meta": {SUBSCRIPTION_ID_KEY: subscription}}
+        )
+
+    def acknowledged(self, honoured: SubscriptionFilter, subscription: RequestId) -> bytes:
+        """`notifications/subscriptions/acknowledged`: the first message of a listen."""
+        return encode_notification(
+            ACKNOWLEDGED, {"notifications": honoured, "_meta": {SUBSCRIPTION_ID_KEY: subscription}}
+        )
+
+    def listen_ended(self, id: RequestId) -> bytes:
+        """The final result of a listen that the server ends."""
+        return self.result(id, Result(meta={SUBSCRIPTION_ID_KEY: id}))

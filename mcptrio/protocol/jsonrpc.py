@@ -1,0 +1,168 @@
+"""JSON-RPC 2.0 as MCP uses it: one message is one JSON object, ids are strings or integers and keep their
+type, no batches.
+
+`decode` is the only way in: any bytes give a message or a `ProtocolError`, never anything else.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from mcptrio.protocol.errors import Failure, ProtocolError
+
+RequestId = str | int
+
+
+class Request(Struct, frozen=True):
+    """A call that wants an answer. `params` is still JSON: its type depends on the method."""
+
+    id: RequestId
+    method: str
+    params: Raw | None = None
+
+
+class Notification(Struct, frozen=True):
+    """A message that is never answered."""
+
+    method: str
+    params: Raw | None = None
+
+
+class Response(Struct, frozen=True):
+    """The result of a request of ours, still JSON."""
+
+    id: RequestId
+    result: Raw
+
+
+class ErrorObject(Struct, frozen=True, omit_defaults=True):
+    """`error` of an error response."""
+
+    code: int
+    message: str
+    data: object = UNSET
+
+
+class ErrorResponse(Struct, frozen=True):
+    """A refusal. `id` is None only where the refusing side could not read it."""
+
+    id: RequestId | None
+    error: ErrorObject
+
+
+Message = Request | Notification | Response | ErrorResponse
+
+
+class _Incoming(Struct, frozen=True):
+    jsonrpc: Literal["2.0"]
+    id: RequestId | UnsetType = UNSET
+    method: str | UnsetType = UNSET
+    params: Raw | UnsetType = UNSET
+    result: Raw | UnsetType = UNSET
+    error: ErrorObject | UnsetType = UNSET
+
+
+class _OnlyId(Struct, frozen=True):
+    id: RequestId
+
+
+_incoming = msgspec.json.Decoder(_Incoming)
+_only_id = msgspec.json.Decoder(_OnlyId)
+
+
+def decode(data: bytes) -> Message:
+    """Decode one message.
+
+    UTF-8 is checked first, because raw and skipped parts are not looked at by the JSON decoder.
+
+    Raises:
+        ProtocolError: for anything that is not one JSON-RPC message of MCP; nothing else is ever raised.
+    """
+    try:
+        str(data, "utf-8")
+        incoming = _incoming.decode(data)
+    except UnicodeDecodeError as error:
+        raise ProtocolError(Failure.PARSE, f"Parse error: not UTF-8 at byte {error.start}") from None
+    except msgspec.ValidationError as error:
+        raise ProtocolError(Failure.INVALID_REQUEST, f"Invalid request: {error}", _salvage_id(data)) from None
+    except msgspec.DecodeError as error:
+        raise ProtocolError(Failure.PARSE, f"Parse error: {error}") from None
+    except RecursionError:
+        raise ProtocolError(Failure.PARSE, "Parse error: nested too deeply") from None
+    id = incoming.id
+    if incoming.method is not UNSET:
+        params = None if incoming.params is UNSET else incoming.params
+        if params is not None and bytes(memoryview(params)[:1]) != b"{":
+            known = None if id is UNSET else id
+            raise ProtocolError(Failure.INVALID_PARAMS, "Invalid params: `params` must be an object", known)
+        if id is UNSET:
+            return Notification(incoming.method, params)
+        return Request(id, incoming.method, params)
+    if incoming.error is not UNSET and incoming.result is UNSET:
+        return ErrorResponse(None if id is UNSET else id, incoming.error)
+    if incoming.result is not UNSET and incoming.error is UNSET and id is not UNSET:
+        return Response(id, incoming.result)
+    raise ProtocolError(
+        Failure.INVALID_REQUEST,
+        "Invalid request: neither a request, a notification nor a response",
+        None if id is UNSET else id,
+    )
+
+
+def _salvage_id(data: bytes) -> RequestId | None:
+    try:
+        return _only_id.decode(data).id
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
+class _OutRequest(Struct, frozen=True, omit_defaults=True):
+    jsonrpc: str
+    id: RequestId
+    method: str
+    params: object = UNSET
+
+
+class _OutNotification(Struct, frozen=True, omit_defaults=True):
+    jsonrpc: str
+    method: str
+    params: object = UNSET
+
+
+class _OutResult(Struct, frozen=True):
+    jsonrpc: str
+    id: RequestId
+    result: object
+
+
+class _OutError(Struct, frozen=True, omit_defaults=True):
+    jsonrpc: str
+    error: ErrorObject
+    id: RequestId | UnsetType = UNSET
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def encode_request(id: RequestId, method: str, params: object = UNSET) -> bytes:
+    """A request as JSON."""
+    return _encode(_OutRequest("2.0", id, method, params))
+
+
+def encode_notification(method: str, params: object = UNSET) -> bytes:
+    """A notification as JSON."""
+    return _encode(_OutNotification("2.0", method, params))
+
+
+def encode_result(id: RequestId, result: object) -> bytes:
+    """A result as JSON; the id keeps its type."""
+    return _encode(_OutResult("2.0", id, result))
+
+
+def encode_error(id: RequestId | None, code: int, message: str, data: object = None) -> bytes:
+    """An error as JSON; without an id, the member is left out (it may not be null)."""
+    error = ErrorObject(code, message, UNSET if data is None else data)
+    return _encode(_OutError("2.0", error, UNSET if id is None else id))

@@ -1,0 +1,82 @@
+"""What requests and notifications carry. Unknown members are ignored: the protocol's objects are open."""
+
+from __future__ import annotations
+
+from msgspec import UNSET, Raw, UnsetType
+
+from mcptrio.protocol.types import Implementation, Object, Wire
+
+
+class NoParams(Wire, kw_only=True):
+    """Nothing beside `_meta`."""
+
+
+class InitializeParams(Wire, kw_only=True):
+    """`initialize` (2025-11-25)."""
+
+    protocol_version: str
+    capabilities: Object
+    client_info: Implementation
+
+
+class PageParams(Wire, kw_only=True):
+    """The four list methods; the cursor is opaque, and an empty string is a cursor too."""
+
+    cursor: str | UnsetType = UNSET
+
+
+class ResourceParams(Wire, kw_only=True):
+    """`resources/read`, `resources/subscribe`, `resources/unsubscribe`."""
+
+    uri: str
+
+
+class CallToolParams(Wire, kw_only=True):
+    """`tools/call`; the arguments stay JSON until the tool's own type reads them."""
+
+    name: str
+    arguments: Raw | UnsetType = UNSET
+
+
+class GetPromptParams(Wire, kw_only=True):
+    """`prompts/get`."""
+
+    name: str
+    arguments: dict[str, str] | UnsetType = UNSET
+
+
+class SubscriptionFilter(Wire, kw_only=True):
+    """What a `subscriptions/listen` asks for; also what its acknowledgement says is honoured."""
+
+    tools_list_changed: bool | UnsetType = UNSET
+    prompts_list_changed: bool | UnsetType = UNSET
+    resources_list_changed: bool | UnsetType = UNSET
+    resource_subscriptions: list[str] | UnsetType = UNSET
+
+
+class ListenParams(Wire, kw_only=True):
+    """`subscriptions/listen` (2026-07-28)."""
+
+    notifications: SubscriptionFilter
+
+
+class CancelledParams(Wire, kw_only=True):
+    """`notifications/cancelled`."""
+
+    request_id: str | int
+    reason: str | UnsetType = UNSET
+
+
+class ProgressParams(Wire, kw_only=True):
+    """`notifications/progress`."""
+
+    progress_token: str | int
+    progress: float
+    total: float | UnsetType = UNSET
+    message: str | UnsetType = UNSET
+
+
+class UpdatedParams(Wire, kw_only=True):
+    """`notifications/resources/updated`."""
+
+    uri: str

@@ -1,0 +1,220 @@
+"""Dispatch: bytes in, one method of one revision found, its answer out.
+
+Methods that need nobody's code are answered in the reader's own step, so that subscribing, its answer and the place of both in the
+order of messages are one decision. The others run as tasks of their peer.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from mcptrio.log import get_logger
+from mcptrio.protocol import (
+    Codec,
+    Failure,
+    LegacyCodec,
+    ModernCodec,
+    Notification,
+    ProtocolError,
+    Refusal,
+    Request,
+    RequestId,
+    Revision,
+    RpcError,
+    decode,
+    encode_error,
+    missing_envelope,
+    params_type,
+    read_meta,
+    read_params,
+    revision_of,
+)
+from mcptrio.protocol.envelope import CAPABILITIES_KEY, VERSION_KEY
+from mcptrio.protocol.params import CallToolParams, CancelledParams, PageParams
+from mcptrio.protocol.results import Result
+from mcptrio.protocol.types import Wire
+from mcptrio.server.context import RequestContext
+from mcptrio.server.handshake import Handshake
+from mcptrio.server.offers import Offers
+from mcptrio.server.peer import Peer
+from mcptrio.server.settings import ServerSettings
+from mcptrio.server.subscriptions import Subscriptions
+
+_log = get_logger("mcptrio.server")
+
+_OPENING = "; send `initialize` first (2025-11-25) or give each request its own envelope (2026-07-28)"
+
+Now = Callable[..., Result | None]
+"""Answers in the reader's step: (peer, id, params) -> the result, or None when it has pushed its own."""
+
+Later = Callable[..., Awaitable[Result]]
+"""Answers as a task: (params, context, revision) -> the result."""
+
+
+class Dispatch:
+    """Finds the method of a message and sees to its answer. Counts; keeps nothing else.
+
+    Every request is answered exactly once, but for a cancelled one, which is not answered.
+    """
+
+    def __init__(
+        self,
+        legacy: LegacyCodec,
+        modern: ModernCodec,
+        handshake: Handshake,
+        offers: Offers,
+        subscriptions: Subscriptions,
+        settings: ServerSettings,
+    ) -> None:
+        self.requests = 0
+        self.errors = 0
+        self.refused = 0
+        self._legacy = legacy
+        self._modern = modern
+        self._handshake = handshake
+        self._subscriptions = subscriptions
+        self._settings = settings
+        self._now: dict[tuple[Revision, str], Now] = {
+            (Revision.LEGACY, "ping"): lambda peer, id, params: Result(),
+            (Revision.LEGACY, "initialize"): lambda peer, id, params: handshake.initialize(peer, params),
+            (Revision.MODERN, "server/discover"): lambda peer, id, params: handshake.discover(),
+            (Revision.LEGACY, "resources/subscribe"): lambda peer, id, params: subscriptions.subscribe(
+                peer, params
+            ),
+            (Revision.LEGACY, "resources/unsubscribe"): lambda peer, id, params: subscriptions.unsubscribe(
+                peer, params
+            ),
+            (Revision.MODERN, "subscriptions/listen"): subscriptions.listen,
+        }
+        for revision in Revision:
+            self._now |= {
+                (revision, "tools/list"): partial(self._list_tools, offers, revision),
+                (revision, "resources/templates/list"): lambda peer, id, params: offers.list_templates(
+                    params
+                ),
+                (revision, "prompts/list"): lambda peer, id, params: offers.list_prompts(params),
+            }
+        self._later: dict[str, Later] = {
+            "tools/call": offers.call,
+            "resources/list": offers.list_resources,
+            "resources/read": offers.read,
+            "prompts/get": offers.get_prompt,
+        }
+
+    def received(self, peer: Peer, data: bytes) -> None:
+        """Take one message of a peer. Synchronous, and raises nothing whatever the bytes are."""
+        try:
+            message = decode(data)
+        except ProtocolError as error:
+            self.errors += 1
+            # Both revisions agree on the codes of what is no message.
+            peer.push(encode_error(error.id, error.failure.legacy, error.message))
+            return
+        if type(message) is Request:
+            self._request(peer, message)
+        elif type(message) is Notification:
+            self._notification(peer, message)
+        # A response answers nothing here: this server sends no requests.
+
+    def _notification(self, peer: Peer, message: Notification) -> None:
+        if message.method == "notifications/initialized":
+            self._handshake.initialized(peer)
+        elif message.method == "notifications/cancelled":
+            try:
+                id = read_params(message.params, CancelledParams).request_id
+            except RpcError as error:
+                _log.debug("ignored a malformed cancellation", error=error.message)
+                return
+            scope = peer.requests.get((type(id), id))
+            if scope is not None:
+                scope.cancel(reason="cancelled by the client")
+            self._subscriptions.cancel(peer, id)
+
+    def _request(self, peer: Peer, request: Request) -> None:
+        self.requests += 1
+        codec: Codec = self._legacy
+        try:
+            meta = read_meta(request.params)
+            revision = revision_of(meta)
+            codec = self._modern if revision is Revision.MODERN else self._legacy
+            self._check_opened(peer, request.method, revision)
+            params = read_params(request.params, params_type(request.method, revision))
+            key = (type(request.id), request.id)
+            if key in peer.requests or key in peer.listens:
+                raise RpcError.of(
+                    Failure.INVALID_REQUEST, "Invalid request: a request with this id is still running"
+                )
+            if peer.draining:
+                raise RpcError.refused(Refusal.SHUTTING_DOWN, "The server is shutting down: connect again")
+            now = self._now.get((revision, request.method))
+            if now is not None:
+                result = now(peer, request.id, params)
+                if result is not None:
+                    peer.push(self._encode(request.id, codec, result))
+                return
+            self._check_room(peer)
+            context = RequestContext(peer, codec, meta.progress_token, request.params)
+            answer = partial(self._answer, request.id, codec, self._later[request.method], params, context)
+            label = f"tools/call {params.name}" if isinstance(params, CallToolParams) else request.method
+            peer.start(key, label, answer)
+        except RpcError as error:
+            self.errors += 1
+            peer.push(codec.error(request.id, error))
+        except Exception as error:  # a bug of ours is answered like a handler's: nobody else notices
+            peer.push(codec.error(request.id, self._unexpected(error)))
+
+    def _check_opened(self, peer: Peer, method: str, revision: Revision) -> None:
+        if revision is Revision.LEGACY and (
+            method == "server/discover" or (peer.session is None and method not in ("initialize", "ping"))
+        ):
+            raise missing_envelope([VERSION_KEY, CAPABILITIES_KEY], _OPENING)
+
+    def _check_room(self, peer: Peer) -> None:
+        limit = self._settings.max_requests
+        if len(peer.requests) >= limit:
+            self.refused += 1
+            raise RpcError.refused(
+                Refusal.TOO_MANY_REQUESTS,
+                f"Too many requests: at most {limit} at once on one connection",
+                limit=limit,
+            )
+
+    async def _answer(
+        self, id: RequestId, codec: Codec, later: Later, params: Wire, context: RequestContext
+    ) -> bytes:
+        try:
+            return self._encode(id, codec, await later(params, context, codec.revision))
+        except RpcError as error:
+            self.errors += 1
+            return codec.error(id, error)
+        except Exception as error:
+            return codec.error(id, self._unexpected(error))
+        finally:
+            context.end()
+
+    def _encode(self, id: RequestId, codec: Codec, result: Result) -> bytes:
+        payload = codec.result(id, result)
+        limit = self._settings.limits.max_pending
+        if len(payload) <= limit:
+            return payload
+        self.errors += 1
+        refusal = RpcError.refused(
+            Refusal.RESULT_TOO_LARGE,
+            f"The result has {len(payload)} bytes, at most {limit} can be sent",
+            limit=limit,
+        )
+        return codec.error(id, refusal)
+
+    def _unexpected(self, error: Exception) -> RpcError:
+        self.errors += 1
+        correlation = secrets.token_hex(8)
+        _log.error("request failed", correlation_id=correlation, exc_info=error)
+        return RpcError.of(Failure.INTERNAL, "Internal error", data={"correlationId": correlation})
+
+    @staticmethod
+    def _list_tools(
+        offers: Offers, revision: Revision, peer: Peer, id: RequestId, params: PageParams
+    ) -> Result:
+        return offers.list_tools(params, revision)

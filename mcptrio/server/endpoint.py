@@ -1,0 +1,129 @@
+"""An endpoint: one listener's routes, and the peers that came through it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
+
+import msgspec
+import trio
+
+from mcptrio.log import get_logger
+from mcptrio.server.dispatch import Dispatch
+from mcptrio.server.peer import Peer
+from mcptrio.server.settings import ServerSettings
+from mcptrio.server.subscriptions import Subscriptions
+from mcptrio.wire import ConnectionEvent, EventKind, Exchange, Listener, Sweeper, Transport
+
+_log = get_logger("mcptrio.server")
+
+MCP_PATH = "/mcp"
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Traffic(msgspec.Struct):
+    """Counts of connections over all endpoints of a server, past ones too."""
+
+    accepted: int = 0
+    refusals: Counter[str] = msgspec.field(default_factory=Counter)
+    closes: Counter[str] = msgspec.field(default_factory=Counter)
+
+
+class Endpoint:
+    """`/mcp`, `/healthz` and `/metrics` on one listener.
+
+    Owns the table of its peers; each is put in and taken out by its own connection's task, synchronously.
+    """
+
+    def __init__(
+        self,
+        dispatch: Dispatch,
+        subscriptions: Subscriptions,
+        settings: ServerSettings,
+        sweeper: Sweeper,
+        traffic: Traffic,
+        *,
+        start_connection: Callable[[str, Callable[[], Awaitable[None]]], None],
+        metrics: Callable[[], bytes],
+        allowed_hosts: Collection[str] | None,
+        allowed_origins: Collection[str],
+    ) -> None:
+        self.peers: dict[str, Peer] = {}
+        self._traffic = traffic
+        self._dispatch = dispatch
+        self._subscriptions = subscriptions
+        self._settings = settings
+        self._metrics = metrics
+        self._start_connection = start_connection
+        self._draining = False
+        self._number = 0
+        self.listener = Listener(
+            {MCP_PATH: self._mcp, "/healthz": self._health, "/metrics": self._show_metrics},
+            limits=settings.limits,
+            start_connection=start_connection,
+            allowed_hosts=allowed_hosts,
+            allowed_origins=allowed_origins,
+            on_event=self._count,
+            sweeper=sweeper,
+        )
+
+    def connect(self, transport: Transport) -> None:
+        """Serve a connection that came by no socket, as if it had been accepted."""
+        self._start_connection(transport.peername, partial(self.listener.connection, transport))
+
+    async def drain(self) -> None:
+        """End all peers politely within `drain_timeout`: final results, answers, close 1001; what is left is cut.
+
+        Safe to cancel: then the rest is cut by whoever cancels the connections.
+        """
+        self._draining = True
+        with trio.move_on_after(self._settings.drain_timeout):
+            async with trio.open_nursery() as nursery:
+                for peer in tuple(self.peers.values()):
+                    self._subscriptions.end_listens(peer)
+                    nursery.start_soon(peer.drain, self._settings.drain_requests)
+        for peer in tuple(self.peers.values()):
+            peer.abort()
+
+    async def _mcp(self, exchange: Exchange) -> None:
+        if not exchange.wants_websocket:
+            host = dict(exchange.headers).get("host", "")
+            exchange.respond(
+                426,
+                f"This endpoint speaks MCP over WebSocket: connect to ws://{host}{MCP_PATH}\n".encode(),
+                headers=[("Upgrade", "websocket")],
+            )
+            return
+        if self._draining:
+            exchange.respond(503, b"The server is shutting down.\n", headers=[("Retry-After", "5")])
+            return
+        self._number += 1
+        name = f"{exchange.peername} #{self._number}"
+        peer = Peer(exchange.accept_websocket(), name, self._settings.limits.high_water)
+        self.peers[name] = peer
+        try:
+            await peer.run(self._dispatch.received)
+        finally:
+            del self.peers[name]
+            self._subscriptions.gone(peer)
+
+    async def _health(self, exchange: Exchange) -> None:
+        if self._draining:
+            exchange.respond(503, b'{"status":"draining"}\n', content_type="application/json")
+        else:
+            exchange.respond(200, b'{"status":"ok"}\n', content_type="application/json")
+
+    async def _show_metrics(self, exchange: Exchange) -> None:
+        exchange.respond(200, self._metrics(), content_type=METRICS_TYPE)
+
+    def _count(self, event: ConnectionEvent) -> None:
+        if event.kind is EventKind.REFUSED:
+            self._traffic.refusals[event.reason] += 1
+            _log.info("connection refused", peer=event.peername, reason=event.reason, status=event.code)
+        elif event.kind is EventKind.CLOSED:
+            self._traffic.closes[str(event.code)] += 1
+            _log.debug("connection closed", peer=event.peername, reason=event.reason, code=event.code)
+        else:
+            self._traffic.accepted += 1
+            _log.debug("connection accepted", peer=event.peername)

@@ -1,0 +1,73 @@
+"""How a conversation opens: `initialize` in one revision, `server/discover` in the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import UNSET
+
+from mcptrio.catalog import ListKind
+from mcptrio.protocol import SUPPORTED, Failure, LegacyCodec, Revision, RpcError
+from mcptrio.protocol.params import InitializeParams
+from mcptrio.protocol.results import DiscoverResult, InitializeResult
+from mcptrio.protocol.types import Implementation, Object
+from mcptrio.server.list_changes import ListChanges
+from mcptrio.server.peer import Peer
+from mcptrio.server.subscriber import Session, Subscriber
+
+
+def capabilities() -> Object:
+    """What is really delivered, equal in both revisions: lists may change while running, so all three say so."""
+    return {
+        "tools": {"listChanged": True},
+        "resources": {"subscribe": True, "listChanged": True},
+        "prompts": {"listChanged": True},
+    }
+
+
+class Handshake:
+    """Answers the opening methods and makes sessions. Keeps nothing: a session belongs to its peer."""
+
+    def __init__(
+        self,
+        info: Implementation,
+        instructions: str | None,
+        codec: LegacyCodec,
+        ready: Callable[[Subscriber], None],
+        list_changes: ListChanges,
+    ) -> None:
+        self._info = info
+        self._instructions = UNSET if instructions is None else instructions
+        self._codec = codec
+        self._ready = ready
+        self._list_changes = list_changes
+
+    def initialize(self, peer: Peer, params: InitializeParams) -> InitializeResult:
+        """Open the peer's session. Whatever version the client offers, the answer is the one that has a handshake.
+
+        Raises:
+            RpcError: -32600 when the peer has a session already.
+        """
+        if peer.session is not None:
+            raise RpcError.of(
+                Failure.INVALID_REQUEST, "Invalid request: this connection is initialized already"
+            )
+        client = f"{params.client_info.name} {params.client_info.version}"
+        peer.session = Session(peer, self._ready, self._codec, client)
+        return InitializeResult(
+            protocol_version=Revision.LEGACY.value,
+            capabilities=capabilities(),
+            server_info=self._info,
+            instructions=self._instructions,
+        )
+
+    def initialized(self, peer: Peer) -> None:
+        """`notifications/initialized`: from now on the session is told of list changes."""
+        if peer.session is not None:
+            self._list_changes.watch(peer.session, list(ListKind))
+
+    def discover(self) -> DiscoverResult:
+        """Answer `server/discover`."""
+        return DiscoverResult(
+            supported_versions=list(SUPPORTED), capabilities=capabilities(), instructions=self._instructions
+        )

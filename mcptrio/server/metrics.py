@@ -1,0 +1,145 @@
+"""The server's figures for Prometheus, read from the objects that keep them when somebody asks.
+
+Counting costs the hot path an integer each; labels have few values by construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from mcptrio.live import Feed, Hub, Pump, SourceState
+from mcptrio.server.dispatch import Dispatch
+from mcptrio.server.endpoint import Endpoint, Traffic
+from mcptrio.server.flusher import Flusher
+from mcptrio.server.slow_steps import SlowSteps
+from mcptrio.supervision import Supervisor
+
+
+class ServerCollector(Collector):
+    """Reads one server's parts at each scrape; the collections are the server's own, and live."""
+
+    def __init__(
+        self,
+        *,
+        hub: Hub,
+        pump: Pump,
+        flusher: Flusher,
+        dispatch: Dispatch,
+        slow_steps: SlowSteps,
+        traffic: Traffic,
+        endpoints: Collection[Endpoint],
+        feeds: Mapping[str, Feed],
+        supervisors: Collection[Supervisor],
+    ) -> None:
+        self._hub = hub
+        self._pump = pump
+        self._flusher = flusher
+        self._dispatch = dispatch
+        self._slow_steps = slow_steps
+        self._traffic = traffic
+        self._endpoints = endpoints
+        self._feeds = feeds
+        self._supervisors = supervisors
+
+    def collect(self) -> Iterable[Metric]:
+        yield from self._connections()
+        yield from self._live()
+        yield from self._requests()
+        yield from self._sources()
+
+    def _connections(self) -> Iterator[Metric]:
+        peers = [peer for endpoint in self._endpoints for peer in endpoint.peers.values()]
+        yield GaugeMetricFamily(
+            "mcptrio_connections",
+            "Connections open now.",
+            value=sum(endpoint.listener.statistics().open for endpoint in self._endpoints),
+        )
+        yield GaugeMetricFamily("mcptrio_peers", "MCP peers connected now.", value=len(peers))
+        yield GaugeMetricFamily(
+            "mcptrio_sessions",
+            "Sessions of the 2025-11-25 revision.",
+            value=sum(peer.session is not None for peer in peers),
+        )
+        yield GaugeMetricFamily(
+            "mcptrio_listens",
+            "Open subscriptions/listen requests.",
+            value=sum(len(peer.listens) for peer in peers),
+        )
+        yield GaugeMetricFamily(
+            "mcptrio_requests_running",
+            "Requests running now.",
+            value=sum(len(peer.requests) for peer in peers),
+        )
+        yield GaugeMetricFamily(
+            "mcptrio_pending_bytes",
+            "Bytes pushed to peers that they have not accepted.",
+            value=sum(peer.wire.pending_bytes for peer in peers),
+        )
+        yield CounterMetricFamily(
+            "mcptrio_connections_accepted", "Connections accepted.", value=self._traffic.accepted
+        )
+        refused = CounterMetricFamily(
+            "mcptrio_connections_refused", "Connections refused.", labels=["reason"]
+        )
+        for reason, total in sorted(self._traffic.refusals.items()):
+            refused.add_metric([reason], total)
+        yield refused
+        closed = CounterMetricFamily(
+            "mcptrio_connections_closed", "Connections closed, by code.", labels=["code"]
+        )
+        for code, total in sorted(self._traffic.closes.items()):
+            closed.add_metric([code], total)
+        yield closed
+
+    def _live(self) -> Iterator[Metric]:
+        hub = self._hub.statistics()
+        yield CounterMetricFamily("mcptrio_changes", "Changes published.", value=hub.offset)
+        yield CounterMetricFamily(
+            "mcptrio_changes_repeated", "Changes dropped as repeated.", value=hub.duplicates
+        )
+        yield CounterMetricFamily("mcptrio_matches", "Changes put into an outbox.", value=hub.matched)
+        yield CounterMetricFamily(
+            "mcptrio_conflated", "Changes merged into one that was pending.", value=hub.conflated
+        )
+        yield CounterMetricFamily(
+            "mcptrio_deliveries", "Notifications sent to subscribers.", value=self._flusher.delivered
+        )
+        yield GaugeMetricFamily("mcptrio_subscriptions", "Resource subscriptions.", value=hub.subscriptions)
+        yield GaugeMetricFamily("mcptrio_subscribed_uris", "URIs with a subscription.", value=hub.uris)
+        yield GaugeMetricFamily(
+            "mcptrio_pump_queue",
+            "Changes that wait for the hub.",
+            value=self._pump.statistics().current_buffer_used,
+        )
+        yield GaugeMetricFamily(
+            "mcptrio_flusher_queue",
+            "Subscribers that wait for the flusher.",
+            value=self._flusher.statistics().current_buffer_used,
+        )
+
+    def _requests(self) -> Iterator[Metric]:
+        dispatch = self._dispatch
+        yield CounterMetricFamily("mcptrio_requests", "Requests received.", value=dispatch.requests)
+        yield CounterMetricFamily("mcptrio_errors", "Requests answered with an error.", value=dispatch.errors)
+        yield CounterMetricFamily(
+            "mcptrio_requests_refused", "Requests refused for being too many.", value=dispatch.refused
+        )
+        yield CounterMetricFamily(
+            "mcptrio_slow_steps", "Steps that kept the thread for too long.", value=self._slow_steps.found
+        )
+
+    def _sources(self) -> Iterator[Metric]:
+        state = GaugeMetricFamily(
+            "mcptrio_source_state", "1 for the state that a source is in.", labels=["source", "state"]
+        )
+        for feed in self._feeds.values():
+            for word in SourceState:
+                state.add_metric([feed.name, word.value], float(feed.state is word))
+        yield state
+        restarts = CounterMetricFamily("mcptrio_restarts", "Restarts, by supervisor.", labels=["supervisor"])
+        for supervisor in self._supervisors:
+            restarts.add_metric([supervisor.name], supervisor.statistics().restarted_total)
+        yield restarts

@@ -1,0 +1,77 @@
+"""What the catalog offers, spoken as MCP: lists in pages, reads, tool calls, prompts."""
+
+from __future__ import annotations
+
+from msgspec import UNSET
+
+from mcptrio.catalog import Catalog
+from mcptrio.protocol import Revision
+from mcptrio.protocol.params import CallToolParams, GetPromptParams, PageParams, ResourceParams
+from mcptrio.protocol.results import (
+    CallToolResult,
+    GetPromptResult,
+    ListPromptsResult,
+    ListResourcesResult,
+    ListResourceTemplatesResult,
+    ListToolsResult,
+    ReadResourceResult,
+)
+from mcptrio.server.context import RequestContext
+from mcptrio.server.pages import page
+from mcptrio.server.subscriptions import checked_uri
+
+
+class Offers:
+    """Synchronous lists and asynchronous answers over one catalog. Keeps nothing.
+
+    Raises (all of it):
+        RpcError: what the client asked for is not there, or is malformed.
+    """
+
+    def __init__(self, catalog: Catalog, page_size: int) -> None:
+        self._catalog = catalog
+        self._size = page_size
+
+    def list_tools(self, params: PageParams, revision: Revision) -> ListToolsResult:
+        """`tools/list`."""
+        tools, after = page(self._catalog.tools(revision), params.cursor, self._size, lambda tool: tool.name)
+        return ListToolsResult(tools=tools, next_cursor=after)
+
+    def list_templates(self, params: PageParams) -> ListResourceTemplatesResult:
+        """`resources/templates/list`."""
+        templates, after = page(
+            self._catalog.templates(), params.cursor, self._size, lambda template: template.uri_template
+        )
+        return ListResourceTemplatesResult(resource_templates=templates, next_cursor=after)
+
+    def list_prompts(self, params: PageParams) -> ListPromptsResult:
+        """`prompts/list`."""
+        prompts, after = page(self._catalog.prompts(), params.cursor, self._size, lambda prompt: prompt.name)
+        return ListPromptsResult(prompts=prompts, next_cursor=after)
+
+    async def list_resources(
+        self, params: PageParams, context: RequestContext, revision: Revision
+    ) -> ListResourcesResult:
+        """`resources/list`: asks the templates what they list."""
+        listed = await self._catalog.list_resources(context)
+        resources, after = page(listed, params.cursor, self._size, lambda resource: resource.uri)
+        return ListResourcesResult(resources=resources, next_cursor=after)
+
+    async def read(
+        self, params: ResourceParams, context: RequestContext, revision: Revision
+    ) -> ReadResourceResult:
+        """`resources/read`."""
+        return ReadResourceResult(contents=await self._catalog.read(checked_uri(params.uri), context))
+
+    async def call(
+        self, params: CallToolParams, context: RequestContext, revision: Revision
+    ) -> CallToolResult:
+        """`tools/call`."""
+        arguments = None if params.arguments is UNSET else params.arguments
+        return await self._catalog.call_tool(params.name, arguments, context, revision)
+
+    async def get_prompt(
+        self, params: GetPromptParams, context: RequestContext, revision: Revision
+    ) -> GetPromptResult:
+        """`prompts/get`."""
+        return await self._catalog.get_prompt(params.name, params.arguments or {}, context)

@@ -1,0 +1,146 @@
+"""A peer: one wire and everything that lives and ends with it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import structlog
+import trio
+
+from mcptrio.protocol import RequestId
+from mcptrio.server.subscriber import Listen, Session
+
+GOING_AWAY = 1001
+
+Key = tuple[type, RequestId]
+"""A request id with its type: 1 and "1" are different ids."""
+
+
+class PeerWire(Protocol):
+    """What a peer needs of its wire: whole messages in, frames out, one way to end."""
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes pushed that the other side has not accepted yet."""
+
+    async def receive(self) -> list[bytes]:
+        """The next messages; empty once closed."""
+
+    def push_text(self, payload: bytes) -> bool:
+        """Send one message."""
+
+    def push_frame(self, frame: bytes) -> bool:
+        """Send ready-made frames."""
+
+    def close(self, code: int, reason: str) -> None:
+        """End the wire: synchronous, idempotent, first caller wins."""
+
+    async def wait_below_high_water(self) -> None:
+        """Wait until less than the bound is pending, or the wire has ended."""
+
+    async def wait_closed(self) -> None:
+        """Wait for the end."""
+
+    def abort(self) -> None:
+        """End the wire at once, without a word. Idempotent."""
+
+
+class Peer:
+    """One client on one wire: its tables, its tasks, its end.
+
+    The reader never waits for a write and runs no handler: what takes time runs as a task in the peer's nursery, under
+    a cancel scope found by the request's id. When `run` has returned, nothing of the peer is left.
+    """
+
+    def __init__(self, wire: PeerWire, name: str, high_water: int) -> None:
+        self.name = name
+        self.wire = wire
+        self.principal: str | None = None
+        self.session: Session | None = None
+        self.listens: dict[Key, Listen] = {}
+        self.requests: dict[Key, trio.CancelScope] = {}
+        self.draining = False
+        self._high_water = high_water
+        self._nursery: trio.Nursery | None = None
+        self._parked: list[Callable[[], None]] = []
+        self._idle: trio.Event | None = None
+
+    async def run(self, received: Callable[[Peer, bytes], None]) -> None:
+        """Hand every message to `received`, in order, until the wire ends; then cancel what still runs.
+
+        The nursery ends with the reader.
+        """
+        structlog.contextvars.bind_contextvars(peer=self.name)
+        async with trio.open_nursery() as self._nursery:
+            while messages := await self.wire.receive():
+                for data in messages:
+                    received(self, data)
+            self._nursery.cancel_scope.cancel(reason=f"{self.name} disconnected")
+
+    def start(self, key: Key, label: str, answer: Callable[[], Awaitable[bytes]]) -> None:
+        """Run a request as a task of this peer and push its answer, unless it is cancelled by then."""
+        assert self._nursery is not None
+        # Made here and not in the task, so that a cancellation in the same read finds it.
+        scope = self.requests[key] = trio.CancelScope()
+        self._nursery.start_soon(self._answer, key, answer, scope, name=label)
+
+    async def _answer(
+        self, key: Key, answer: Callable[[], Awaitable[bytes]], scope: trio.CancelScope
+    ) -> None:
+        structlog.contextvars.bind_contextvars(request=key[1])
+        try:
+            with scope:
+                payload = await answer()
+                await self.wait_not_behind()
+                if not scope.cancel_called:
+                    self.push(payload)
+        finally:
+            del self.requests[key]
+            if self._idle is not None and not self.requests:
+                self._idle.set()
+
+    def push(self, payload: bytes) -> None:
+        """Send one message; after the wire's end this does nothing."""
+        self.wire.push_text(payload)
+
+    def push_frames(self, frames: bytes) -> None:
+        """Send ready-made frames; after the wire's end this does nothing."""
+        self.wire.push_frame(frames)
+
+    def is_behind(self) -> bool:
+        """More is pending than the bound: subscribers and answers wait."""
+        return self.wire.pending_bytes >= self._high_water
+
+    async def wait_not_behind(self) -> None:
+        """Wait until the peer has accepted enough of what it was sent. A checkpoint in any case."""
+        if self.is_behind():
+            await self.wire.wait_below_high_water()
+        else:
+            await trio.lowlevel.checkpoint()
+
+    def park(self, resume: Callable[[], None]) -> None:
+        """Call `resume` once this peer is no longer behind, unless it ends first."""
+        self._parked.append(resume)
+        if len(self._parked) == 1 and self._nursery is not None:
+            self._nursery.start_soon(self._unpark, name=f"{self.name} is behind")
+
+    async def _unpark(self) -> None:
+        await self.wire.wait_below_high_water()
+        parked, self._parked = self._parked, []
+        for resume in parked:
+            resume()
+
+    def abort(self) -> None:
+        """End at once, without a word. Synchronous and idempotent."""
+        self.wire.abort()
+
+    async def drain(self, patience: float) -> None:
+        """End politely: running requests get `patience` seconds, then the wire is closed with 1001."""
+        self.draining = True
+        if self.requests:
+            self._idle = trio.Event()
+            with trio.move_on_after(patience):
+                await self._idle.wait()
+        self.wire.close(GOING_AWAY, "the server is shutting down")
+        await self.wire.wait_closed()

@@ -1,0 +1,85 @@
+"""A subscriber: an outbox and an encoder. Who ends it is the only other difference between its two kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Protocol
+
+from mcptrio.catalog import ListKind
+from mcptrio.live import Outbox
+from mcptrio.protocol import LegacyCodec, ModernCodec, RequestId
+
+
+class Recipient(Protocol):
+    """Where a subscriber's frames go: a peer, as the flusher sees it."""
+
+    def is_behind(self) -> bool:
+        """More is pending than the bound."""
+
+    def park(self, resume: Callable[[], None]) -> None:
+        """Call `resume` once the recipient is no longer behind, unless it ends first."""
+
+    def push_frames(self, frames: bytes) -> None:
+        """Send ready-made frames."""
+
+
+class Subscriber:
+    """Somebody on a peer who is told of changes.
+
+    `tag` is what sets its messages apart from another subscriber's about the same key, so that equal messages are
+    encoded once: a listen's id, None for a session.
+    """
+
+    __slots__ = ("outbox", "ready", "recipient", "tag")
+
+    def __init__(
+        self, recipient: Recipient, ready: Callable[[Subscriber], None], tag: Hashable = None
+    ) -> None:
+        self.recipient = recipient
+        self.tag = tag
+        self.ready: Callable[[], None] = lambda: ready(self)
+        self.outbox = Outbox(self.ready)
+
+    def encode(self, key: Hashable) -> bytes:
+        """The message that tells of a key: a resource's URI, or a list that changed."""
+        raise AssertionError("a subscriber is a session or a listen")
+
+
+class Session(Subscriber):
+    """The state that `initialize` makes (2025-11-25). It lives and ends with its peer."""
+
+    __slots__ = ("_codec", "client")
+
+    def __init__(
+        self, recipient: Recipient, ready: Callable[[Subscriber], None], codec: LegacyCodec, client: str
+    ) -> None:
+        super().__init__(recipient, ready)
+        self._codec = codec
+        self.client = client
+
+    def encode(self, key: Hashable) -> bytes:
+        if isinstance(key, ListKind):
+            return self._codec.list_changed(key.value)
+        return self._codec.updated(str(key))
+
+
+class Listen(Subscriber):
+    """One `subscriptions/listen` request (2026-07-28). It ends by the client's cancel, or with a result by us."""
+
+    __slots__ = ("_codec", "id")
+
+    def __init__(
+        self, recipient: Recipient, ready: Callable[[Subscriber], None], codec: ModernCodec, id: RequestId
+    ) -> None:
+        super().__init__(recipient, ready, (type(id), id))
+        self._codec = codec
+        self.id = id
+
+    def encode(self, key: Hashable) -> bytes:
+        if isinstance(key, ListKind):
+            return self._codec.list_changed(key.value, self.id)
+        return self._codec.updated(str(key), self.id)
+
+    def final_result(self) -> bytes:
+        """The result that ends this listen."""
+        return self._codec.listen_ended(self.id)

@@ -1,0 +1,44 @@
+"""Bytes: the one port, its connections, and the WebSockets on them. Knows nothing of MCP.
+
+Who owns what: a `Listener` owns its accept loops, its counts and its `Sweeper`'s set. A connection's task owns
+its `Link` (transport, codec, send buffer) and alone reads from it; whoever has the `WebSocket` may push to it and
+close it, synchronously. All deadlines of open WebSockets are kept by the one task of the `Sweeper`.
+
+Clients dial with `mcptrio.wire.dial` and `mcptrio.wire.http`, which are not imported here, so that a server does
+not pay for them. `mcptrio.wire.http` is the only place that imports httpx.
+"""
+
+from mcptrio.wire.exchange import Exchange
+from mcptrio.wire.hosts import HostCheck
+from mcptrio.wire.limits import Limits, raise_nofile_limit
+from mcptrio.wire.link import Link
+from mcptrio.wire.listener import ConnectionEvent, EventKind, Listener, ListenerStatistics, Route
+from mcptrio.wire.memory import MemoryTransport, TransportStream, memory_transport_pair
+from mcptrio.wire.send_buffer import SendBuffer, SendBufferStatistics
+from mcptrio.wire.sweeper import Sweeper, SweeperStatistics
+from mcptrio.wire.transport import SocketTransport, Transport
+from mcptrio.wire.websocket import WebSocket, text_frame
+
+__all__ = [
+    "ConnectionEvent",
+    "EventKind",
+    "Exchange",
+    "HostCheck",
+    "Limits",
+    "Link",
+    "Listener",
+    "ListenerStatistics",
+    "MemoryTransport",
+    "Route",
+    "SendBuffer",
+    "SendBufferStatistics",
+    "SocketTransport",
+    "Sweeper",
+    "SweeperStatistics",
+    "Transport",
+    "TransportStream",
+    "WebSocket",
+    "memory_transport_pair",
+    "raise_nofile_limit",
+    "text_frame",
+]

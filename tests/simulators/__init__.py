@@ -1,0 +1,1 @@
+"""Simulators: seeded, bounded, and real enough."""
