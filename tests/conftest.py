@@ -8,6 +8,7 @@ from hypothesis import settings
 
 from mcptrio.server.dispatch import Dispatch
 from mcptrio.server.peer import Peer
+from mcptrio.wire import text_frame
 from tests.tap import Conversation, payloads
 
 # No deadline per example: how long one takes depends on the machine, and a hang is the timeout's to find.
@@ -21,13 +22,14 @@ settings.load_profile("mcptrio")
 def tap(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every frame that a server of this process sends in any test is judged by the official schema."""
     conversations: dict[Peer, Conversation] = {}
-    failures: list[AssertionError] = []
+    failures: list[Exception] = []
     plain_received, plain_push, plain_push_frames = Dispatch.received, Peer.push, Peer.push_frames
 
-    def judge(peer: Peer, payload: bytes) -> None:
+    def judge(peer: Peer, frames: bytes) -> None:
         try:
-            conversations.setdefault(peer, Conversation()).sent(payload)
-        except AssertionError as error:
+            for payload in payloads(frames):
+                conversations.setdefault(peer, Conversation()).sent(payload)
+        except Exception as error:  # the tap's own failures too: none may pass for one of the server
             failures.append(error)
 
     def received(self: Dispatch, peer: Peer, data: bytes) -> None:
@@ -35,12 +37,11 @@ def tap(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         plain_received(self, peer, data)
 
     def push(self: Peer, payload: bytes) -> None:
-        judge(self, payload)
+        judge(self, text_frame(payload))
         plain_push(self, payload)
 
     def push_frames(self: Peer, frames: bytes) -> None:
-        for payload in payloads(frames):
-            judge(self, payload)
+        judge(self, frames)
         plain_push_frames(self, frames)
 
     monkeypatch.setattr(Dispatch, "received", received)

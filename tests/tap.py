@@ -1,7 +1,8 @@
-"""A tap on every server of the test process: what it sends validates against the official schema of its revision.
+"""A tap on every server of the test process: what it sends is judged as it is sent.
 
-The schemas in tests/data are the official ones, unchanged. A response is judged by the method of the request that it
-answers, so the tap listens to both directions.
+Each frame validates against the official schema of its revision (the schemas in tests/data are the official ones,
+unchanged), and each belongs where it is: an answer to a request that is still open and was not cancelled, a
+notification that somebody subscribed, inside the life of its subscription. The tap listens to both directions.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import functools
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import jsonschema_rs
@@ -47,6 +49,11 @@ NOTIFICATIONS = {
     "notifications/subscriptions/acknowledged": "SubscriptionsAcknowledgedNotification",
 }
 
+CODES = {-32700, -32600, -32601, -32602, -32603, -32021, -32022}
+"""Of both revisions; the older one has -32002 beside them."""
+
+Key = tuple[type, object]
+
 
 def _refuse(uri: str) -> object:
     raise AssertionError(f"the schema refers outside: {uri}")
@@ -68,29 +75,81 @@ def expect_valid(message: object, revision: Revision, definition: str) -> None:
     assert not errors, f"not a {definition} of {revision.value}: {message}: {errors}"
 
 
+def _refuse_constant(word: str) -> object:
+    raise AssertionError(f"{word} is no JSON")
+
+
+def _mapping(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+@dataclass
+class _Asked:
+    """A request that was not answered yet."""
+
+    method: str
+    revision: Revision
+    params: dict[str, object]
+
+
+@dataclass
 class Conversation:
     """One connection's messages, as the tap sees them."""
 
-    def __init__(self) -> None:
-        self._requests: dict[tuple[type, object], tuple[str, Revision]] = {}
-        self._listens: set[tuple[type, object]] = set()
-        self.checked: Counter[str] = Counter()
+    checked: Counter[str] = field(default_factory=Counter)
+    _open: dict[Key, list[_Asked]] = field(default_factory=dict)
+    _tokens: Counter[Key] = field(default_factory=Counter)
+    _listens: dict[Key, dict[str, object]] = field(default_factory=dict)
+    _subscribed: set[object] = field(default_factory=set)
+    _initialized: bool = False
 
     def received(self, data: bytes) -> None:
-        """Remember a request of the client, so that its answer can be judged. Nonsense is none of ours."""
+        """Remember what the client asks, so that the answer can be judged. Nonsense is none of ours."""
         try:
-            message = json.loads(data)
-            id, method = message["id"], message["method"]
-            modern = VERSION_KEY in (message.get("params") or {}).get("_meta", {})
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            message = _mapping(json.loads(str(data, "utf-8")))
+        except (ValueError, RecursionError):
             return
-        if isinstance(id, str | int) and isinstance(method, str):
-            revision = Revision.MODERN if modern else Revision.LEGACY
-            self._requests.setdefault((type(id), id), (method, revision))
+        method, id = message.get("method"), message.get("id")
+        params = _mapping(message.get("params"))
+        if not isinstance(method, str):
+            return
+        if "id" not in message:
+            self._told(method, params)
+        elif isinstance(id, str | int) and not isinstance(id, bool):
+            revision = Revision.MODERN if VERSION_KEY in _mapping(params.get("_meta")) else Revision.LEGACY
+            asked = _Asked(method, revision, params)
+            self._open.setdefault((type(id), id), []).append(asked)
+            self._tokens[self._token(asked)] += 1
+
+    def _told(self, method: str, params: dict[str, object]) -> None:
+        if method == "notifications/initialized":
+            self._initialized = True
+        elif method == "notifications/cancelled":
+            id = params.get("requestId")
+            # Whatever is open under this id may not be answered any more: a later answer finds nothing to answer.
+            for asked in self._open.pop((type(id), id), []):
+                self._tokens[self._token(asked)] -= 1
+            self._listens.pop((type(id), id), None)
+
+    @staticmethod
+    def _token(asked: _Asked) -> Key:
+        token = _mapping(asked.params.get("_meta")).get("progressToken")
+        return (type(token), token if isinstance(token, str | int) else None)
+
+    def _answered(self, id: object, *, newest: bool) -> _Asked | None:
+        asked = self._open.get((type(id), id), [])
+        if not asked:
+            return None
+        # A second request with the id of a running one is refused at once; the first keeps running.
+        found = asked.pop(-1 if newest else 0)
+        if not asked:
+            del self._open[type(id), id]
+        self._tokens[self._token(found)] -= 1
+        return found
 
     def sent(self, data: bytes) -> None:
         """Judge a message of the server."""
-        message = json.loads(data)
+        message = json.loads(str(data, "utf-8"), parse_constant=_refuse_constant)
         assert message["jsonrpc"] == "2.0"
         if "method" in message:
             self._notification(message)
@@ -103,45 +162,79 @@ class Conversation:
         method = message["method"]
         assert isinstance(method, str)
         assert "id" not in message, f"the server sends no requests: {message}"
-        params = message.get("params", {})
-        assert isinstance(params, dict)
-        tag = params.get("_meta", {}).get(SUBSCRIPTION_ID_KEY)
-        revision = Revision.LEGACY if tag is None else Revision.MODERN
+        params = _mapping(message.get("params", {}))
+        tag = _mapping(params.get("_meta")).get(SUBSCRIPTION_ID_KEY)
+        assert method in NOTIFICATIONS, f"not a notification of ours: {message}"
         definition = NOTIFICATIONS[method]
-        expect_valid(message, revision, definition)
-        if tag is not None:
-            key = (type(tag), tag)
-            if method == "notifications/subscriptions/acknowledged":
-                assert key not in self._listens, f"acknowledged twice: {message}"
-                self._listens.add(key)
-            assert key in self._listens, f"before the acknowledgement or after the end: {message}"
+        expect_valid(message, Revision.LEGACY if tag is None else Revision.MODERN, definition)
+        if method == "notifications/progress":
+            token = params["progressToken"]
+            assert self._tokens[type(token), token] > 0, f"progress for no running request: {message}"
+        elif tag is None:
+            self._for_session(method, params)
+        else:
+            self._for_listen(method, params, (type(tag), tag))
         self.checked[definition] += 1
 
+    def _for_session(self, method: str, params: dict[str, object]) -> None:
+        if method == "notifications/resources/updated":
+            assert params["uri"] in self._subscribed, f"not subscribed: {params}"
+        else:
+            assert self._initialized, f"{method} before `notifications/initialized`"
+
+    def _for_listen(self, method: str, params: dict[str, object], key: Key) -> None:
+        if method == "notifications/subscriptions/acknowledged":
+            assert key not in self._listens, f"acknowledged twice: {params}"
+            asked = self._open.get(key, [])
+            assert asked and asked[0].method == "subscriptions/listen", f"acknowledges no listen: {params}"
+            honoured = _mapping(params["notifications"])
+            wanted = _mapping(asked[0].params["notifications"])
+            for kind, value in honoured.items():
+                if isinstance(value, list):
+                    # Neither is anything added nor the order changed.
+                    rest = iter(dict.fromkeys(wanted[kind]))  # type: ignore[call-overload]
+                    assert all(uri in rest for uri in value), f"not what was asked for: {params}"
+                else:
+                    assert value is True and wanted[kind] is True, f"not what was asked for: {params}"
+            self._listens[key] = honoured
+            return
+        assert key in self._listens, f"before the acknowledgement or after the end: {method} {params}"
+        honoured = self._listens[key]
+        if method == "notifications/resources/updated":
+            assert params["uri"] in honoured.get("resourceSubscriptions", ()), f"not asked for: {params}"  # type: ignore[operator]
+        else:
+            kind = method.split("/")[1]
+            assert honoured.get(f"{kind}ListChanged") is True, f"not asked for: {method} {params}"
+
     def _error(self, message: dict[str, object]) -> None:
-        id = message.get("id")
-        revision = self._requests.pop((type(id), id), ("", Revision.LEGACY))[1]
+        assert "id" not in message or message["id"] is not None, "an id that could not be read is left out"
+        asked = self._answered(message.get("id"), newest=True)
+        revision = Revision.LEGACY if asked is None else asked.revision
         expect_valid(message, revision, "JSONRPCErrorResponse")
-        error = message["error"]
-        assert isinstance(error, dict)
-        code = error["code"]
-        allowed = {-32700, -32600, -32601, -32602, -32603, -32021, -32022}
-        if revision is Revision.LEGACY:
-            allowed |= {-32002}
+        code = _mapping(message["error"])["code"]
+        allowed = CODES | {-32002} if revision is Revision.LEGACY else CODES
         assert code in allowed, f"{code} is no code of {revision.value}"
         self.checked["JSONRPCErrorResponse"] += 1
 
     def _result(self, message: dict[str, object]) -> None:
         id = message["id"]
-        method, revision = self._requests.pop((type(id), id))
-        expect_valid(message, revision, "JSONRPCResultResponse")
-        definition = RESULTS[method]
-        expect_valid(message["result"], revision, definition)
-        if revision is Revision.MODERN:
-            result = message["result"]
-            assert isinstance(result, dict)
-            assert "io.modelcontextprotocol/serverInfo" in result["_meta"], f"no serverInfo: {message}"
-        if method == "subscriptions/listen":
-            self._listens.discard((type(id), id))
+        asked = self._answered(id, newest=False)
+        assert asked is not None, f"answers nothing that is open: {message}"
+        expect_valid(message, asked.revision, "JSONRPCResultResponse")
+        definition = RESULTS[asked.method]
+        expect_valid(message["result"], asked.revision, definition)
+        result = _mapping(message["result"])
+        if asked.revision is Revision.MODERN:
+            meta = _mapping(result.get("_meta"))
+            assert "io.modelcontextprotocol/serverInfo" in meta, f"no serverInfo: {message}"
+        else:
+            assert "resultType" not in result, f"the older revision knows no resultType: {message}"
+        if asked.method == "subscriptions/listen":
+            assert self._listens.pop((type(id), id), None) is not None, f"ended unacknowledged: {message}"
+        elif asked.method == "resources/subscribe":
+            self._subscribed.add(asked.params["uri"])
+        elif asked.method == "resources/unsubscribe":
+            self._subscribed.discard(asked.params["uri"])
         self.checked[definition] += 1
 
 
@@ -154,5 +247,6 @@ def payloads(frames: bytes) -> Iterator[bytes]:
             size, head = int.from_bytes(frames[2:4], "big"), 4
         elif size == 127:
             size, head = int.from_bytes(frames[2:10], "big"), 10
+        assert head + size <= len(frames), "a whole frame"
         yield frames[head : head + size]
         frames = frames[head + size :]

@@ -84,7 +84,7 @@ class JsonArguments:
                 )
             except msgspec.ValidationError as second:
                 error = second
-            except (msgspec.DecodeError, RecursionError):
+            except (msgspec.DecodeError, UnicodeError, RecursionError):
                 pass  # in a part that the arguments' type does not look at: the first error stands
         raise _named(error, self._names) from None
 

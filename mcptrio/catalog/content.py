@@ -48,6 +48,7 @@ _AS_THEY_ARE: frozenset[object] = frozenset(
 _CONTENT: frozenset[object] = frozenset({*_BLOCKS, ResourceContents, PromptMessage})
 _SEQUENCES: frozenset[object] = frozenset({list, tuple, Sequence})
 _ANYTHING: frozenset[object] = frozenset({object, typing.Any, MISSING})
+_NOTHING: frozenset[object] = frozenset({None, type(None), typing.NoReturn, typing.Never})
 
 TEXT = "text/plain"
 JSON = "application/json"
@@ -210,7 +211,7 @@ def _message(item: object) -> PromptMessage:
 def _is_structured(annotation: object) -> bool:
     """Whether every value of the annotation is told as structured content."""
     bare = without_metadata(annotation)
-    if bare in _ANYTHING or bare is None or bare is type(None):
+    if bare in _ANYTHING or bare in _NOTHING:
         return False
     if typing.get_origin(bare) in (typing.Union, python_types.UnionType):
         members = [member for member in typing.get_args(bare) if member is not type(None)]

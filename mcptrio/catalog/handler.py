@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import cast
 
 import trio
@@ -135,10 +134,11 @@ class Handler:
         limiter = (
             self._threads if slots is None else cast("trio.CapacityLimiter", _Both(slots, self._threads))
         )
-        value = await trio.to_thread.run_sync(
-            partial(self.function, **arguments), abandon_on_cancel=abandon, limiter=limiter
+        # Boxed, because Trio refuses to hand over a coroutine.
+        (value,) = await trio.to_thread.run_sync(
+            lambda: (self.function(**arguments),), abandon_on_cancel=abandon, limiter=limiter
         )
-        # A plain wrapper around an async function: the body belongs on the Trio thread.
+        # From a plain wrapper around an async function: the body belongs on the Trio thread.
         return await value if inspect.iscoroutine(value) else value
 
 

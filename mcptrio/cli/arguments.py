@@ -32,7 +32,9 @@ def tool_arguments(words: Iterable[str], schema: Mapping[str, object]) -> Object
     required = schema.get("required")
     missing = [each for each in required if each not in arguments] if isinstance(required, list) else []
     if missing:
-        raise UserError(f"missing: {' '.join(f'{each}=...' for each in missing)}{_unknown(arguments, properties)}")
+        raise UserError(
+            f"missing: {' '.join(f'{each}=...' for each in missing)}{_unknown(arguments, properties)}"
+        )
     return arguments
 
 
@@ -59,7 +61,9 @@ def types_of(schema: object, root: Mapping[str, object], depth: int = 0) -> froz
     if isinstance(reference, str) and reference.startswith("#/"):
         target: object = root
         for step in reference[2:].split("/"):
-            target = target.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(target, dict) else None
+            target = (
+                target.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(target, dict) else None
+            )
         return types_of(target, root, depth + 1)
     return frozenset()
 
@@ -76,7 +80,12 @@ def _value(key: str, text: str, types: frozenset[str]) -> object:
         return text if types == {"string"} else parsed
     if "string" in types:
         return text
-    if _type_of(parsed) == "number" and "integer" in types and isinstance(parsed, float) and parsed.is_integer():
+    if (
+        _type_of(parsed) == "number"
+        and "integer" in types
+        and isinstance(parsed, float)
+        and parsed.is_integer()
+    ):
         return int(parsed)
     raise UserError(f"{key} must be JSON of type {_or(types)}, not {_type_of(parsed)}: {text[:80]}")
 

@@ -15,7 +15,6 @@ from mcptrio.cli.exits import Exit, UserError, say
 from mcptrio.cli.output import Output
 from mcptrio.cli.remote import Remote
 from mcptrio.client import Client, InvalidResponse
-from mcptrio.protocol.results import CallToolResult
 from mcptrio.protocol.types import (
     AudioContent,
     ContentBlock,

@@ -46,9 +46,7 @@ def check(
     return Exit.OK
 
 
-def load_or_explain(
-    file: Path | None, *, flags: Mapping[str, object], environ: Mapping[str, str]
-) -> Config:
+def load_or_explain(file: Path | None, *, flags: Mapping[str, object], environ: Mapping[str, str]) -> Config:
     """As `config.load`, with what is wrong as a UserError."""
     try:
         return load(file, flags=flags, environ=environ)

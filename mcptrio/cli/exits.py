@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 
 from mcptrio.cli.masking import mask_text, printable
-from mcptrio.cli.output import NobodyReads
 
 
 class Exit(enum.IntEnum):
@@ -35,6 +34,10 @@ class UserError(Exception):
     def __init__(self, message: str, code: Exit = Exit.USAGE) -> None:
         super().__init__(message)
         self.code = code
+
+
+class NobodyReads(Exception):
+    """The reader of standard output has gone (`watch | head`): a reason to end, and no error."""
 
 
 def say(text: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 import msgspec
+import trio
 from msgspec import Struct, UnsetType
 from rich.console import Console
 from rich.table import Table
@@ -71,6 +72,7 @@ async def _offered(fetch: Callable[[], Awaitable[list[T]]]) -> list[T] | None:
     except RpcError as error:
         if error.code != Failure.METHOD_NOT_FOUND.legacy:
             raise
+        await trio.lowlevel.checkpoint()
         return None
 
 

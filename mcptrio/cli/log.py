@@ -9,15 +9,17 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import structlog
 from structlog.typing import Processor
 
 from mcptrio.cli.masking import mask, printable
-from mcptrio.config import LogFormat, LogLevel
 
-_LEVELS: Mapping[str, int] = {
+if TYPE_CHECKING:
+    from mcptrio.config import LogFormat
+
+LEVELS: Mapping[str, int] = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
     "warning": logging.WARNING,
@@ -29,14 +31,12 @@ _CHATTY = ("httpcore", "httpx", "trio-websocket", "websockets")
 Event = MutableMapping[str, object]
 
 
-def set_up_logging(
-    level: LogLevel = "info", format: LogFormat = "console", stream: TextIO | None = None
-) -> None:
+def set_up_logging(level: str = "info", format: LogFormat = "console", stream: TextIO | None = None) -> None:
     """Send log lines of at least this level to `stream`, standard error if None.
 
-    For a program's start; a second call replaces the first.
+    For a program's start; a second call replaces the first. Levels are those in `LEVELS`.
     """
-    threshold = _LEVELS[level]
+    threshold = LEVELS[level]
     output = sys.stderr if stream is None else stream
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -81,7 +81,8 @@ def mask_secrets(logger: object, method: str, event: Event) -> Event:
 def spell_out_controls(logger: object, method: str, event: Event) -> Event:
     """A structlog processor: no text can steer a terminal."""
     return {
-        printable(name): printable(value) if isinstance(value, str) else value for name, value in event.items()
+        printable(name): printable(value) if isinstance(value, str) else value
+        for name, value in event.items()
     }
 
 

@@ -15,7 +15,10 @@ MAX_TEXT = 16_384
 """Characters of one text that are shown: a peer decides how long what it sends is."""
 
 _ANYWHERE = frozenset(
-    "authorization password passwd passphrase pwd secret secrets cookie cookies credential credentials".split()
+    (
+        *("authorization", "cookie", "cookies", "credential", "credentials", "passphrase"),
+        *("passwd", "password", "pwd", "secret", "secrets"),
+    )
 )
 """Words that make a key a secret's wherever they stand in it (`password_hash`, `Set-Cookie`)."""
 _LAST = frozenset(("token", "apikey", "jwt", "bearer"))
@@ -29,10 +32,11 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _SCHEME = re.compile(r"\b(bearer|basic|digest)(\s+)[A-Za-z0-9._~+/=:-]{6,}", re.IGNORECASE)
 _USERINFO = re.compile(r"(?<=://)[^\s/@?#\"']{1,400}(?=@)")
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*")
-_ASSIGNED = re.compile(
-    r"(?P<key>\b[A-Za-z0-9_-]{1,64})(?P<mark>[\"']?\s{0,4}[=:]\s{0,4})(?P<value>\"[^\"\n]*\"|'[^'\n]*'|[^\s\"',;&)\]}]+)"
+_KEY = re.compile(r"\b([A-Za-z0-9_-]{1,64})[\"']?\s{0,4}[=:]\s{0,4}")
+_VALUE = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'|[^\s\"',;&)\]}]+")
+_SECRET_HEADER = re.compile(
+    r"(?i)\b(authorization|cookie|set-cookie)([\"']?\s{0,4}:\s{0,4})(?![\s\"'])[^\r\n\"']+"
 )
-_SECRET_HEADER = re.compile(r"(?i)\b(authorization|cookie|set-cookie)([\"']?\s{0,4}:\s{0,4})(?![\s\"'])[^\r\n\"']+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
@@ -54,11 +58,19 @@ def mask_text(text: str) -> str:
     text = _SCHEME.sub(rf"\1\2{MASK}", text)
     text = _JWT.sub(MASK, text)
     text = _USERINFO.sub(MASK, text)
-    return _ASSIGNED.sub(_mask_assigned, text)
+    return _mask_assigned(text)
 
 
-def _mask_assigned(found: re.Match[str]) -> str:
-    return f"{found['key']}{found['mark']}{MASK}" if is_secret(found["key"]) else found[0]
+def _mask_assigned(text: str) -> str:
+    shown: list[str] = []
+    taken = at = 0
+    while found := _KEY.search(text, at):
+        at = found.end()
+        value = _VALUE.match(text, at) if is_secret(found[1]) else None
+        if value is not None:
+            shown += (text[taken:at], MASK)
+            taken = at = value.end()
+    return "".join((*shown, text[taken:]))
 
 
 def mask(value: object, *, key: str = "", depth: int = 0) -> object:

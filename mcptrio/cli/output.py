@@ -6,11 +6,9 @@ import os
 
 import trio
 
+from mcptrio.cli.exits import NobodyReads
+
 _STDOUT = 1
-
-
-class NobodyReads(Exception):
-    """The reader of standard output has gone (`watch | head`): a reason to end, and no error."""
 
 
 class Output:
@@ -34,7 +32,9 @@ class Output:
             NobodyReads: the reader has gone.
             OSError: the bytes cannot be written; a disk is full, for instance.
         """
-        await trio.to_thread.run_sync(write_all, self._descriptor, data, abandon_on_cancel=True, limiter=self._one)
+        await trio.to_thread.run_sync(
+            write_all, self._descriptor, data, abandon_on_cancel=True, limiter=self._one
+        )
 
     def isatty(self) -> bool:
         """Whether a person watches."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import trio
 
-from mcptrio.cli.exits import Exit, UserError, say
+from mcptrio.cli.exits import Exit, UserError, first, say
 from mcptrio.client import Client, Connect, ConnectionLost, InvalidResponse, RpcError, TimedOut, open_client
 from mcptrio.wire.dial import parse_url
 
@@ -64,10 +64,25 @@ def normal_url(text: str) -> str:
 
 
 def _connection_message(url: str, error: ConnectionLost) -> str:
-    message = str(error) if url in str(error) else f"{url}: {error}"
     if error.status is not None:
-        return f"{message}: is this the URL of an MCP server with WebSocket?"
-    return f"{message}: is the server running?" if error.code is None else message
+        told = " ".join(str(error).partition("<")[0].split()).rstrip(": ")  # without a web page
+        return f"{told}: is this the URL of an MCP server with WebSocket?"
+    if error.code is not None:
+        return str(error)
+    cause = _system_error(error)
+    if cause is not None:
+        return f"cannot connect to {url}: {cause.strerror}: is the server running?"
+    return str(error) if url in str(error) else f"{url}: {error}"
+
+
+def _system_error(error: BaseException | None) -> OSError | None:
+    """The operating system's own error behind one that was made of it."""
+    while error is not None:
+        error = first(error)
+        if isinstance(error, OSError) and error.strerror:
+            return error
+        error = error.__cause__
+    return None
 
 
 def _say_lost(error: Exception, delay: float) -> None:
@@ -96,4 +111,3 @@ async def _until_signal(command: Callable[[], Awaitable[int]], on_signal: Exit) 
             code = await command()
             nursery.cancel_scope.cancel(reason="the command is done")
     return code
-

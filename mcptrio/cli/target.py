@@ -14,6 +14,8 @@ from mcptrio.cli.exits import UserError
 
 def is_config(target: str) -> bool:
     """Whether a target names a file rather than `module:app`."""
+    if target.endswith(".py"):
+        return False
     return target.endswith(".toml") or ("/" in target and ":" not in target) or Path(target).is_file()
 
 
@@ -25,6 +27,9 @@ def load_app(target: str) -> App:
     """
     module_name, _, attribute = target.partition(":")
     attribute = attribute or "app"
+    if module_name.endswith(".py"):
+        name = module_name.removesuffix(".py").strip("./").replace("/", ".")
+        raise UserError(f"{target} is a file: name the module in it, {name}:{attribute}")
     if not all(part.isidentifier() for part in f"{module_name}.{attribute}".split(".")):
         raise UserError(f"{target!r} is neither a configuration (CONFIG.toml) nor an app (module:app)")
     here = str(Path.cwd())
@@ -36,7 +41,7 @@ def load_app(target: str) -> App:
             raise UserError(f"{module_name} has no `{attribute}`{_proposal(attribute, found)}")
         found = getattr(found, name)
     if not isinstance(found, App):
-        raise UserError(f"{module_name}:{attribute} is a {type(found).__name__}, and not a mcptrio.App")
+        raise UserError(f"{module_name}:{attribute} is of type {type(found).__name__}, and no mcptrio.App")
     return found
 
 
@@ -66,6 +71,6 @@ def _place(error: BaseException) -> str:
 
 
 def _proposal(attribute: str, module: object) -> str:
-    apps = sorted(name for name, value in vars(module).items() if isinstance(value, App))
+    apps = sorted(name for name, value in getattr(module, "__dict__", {}).items() if isinstance(value, App))
     close = difflib.get_close_matches(attribute, apps, 1) or apps[:1]
     return f"; did you mean `{close[0]}`?" if close else ": make one with `app = mcptrio.App(...)`"

@@ -287,7 +287,7 @@ async def open_client(
         finally:
             with trio.move_on_after(CLOSE_TIMEOUT, shield=True):
                 await line.aclose()
-            nursery.cancel_scope.cancel(reason="the client is left")
+            line.stop()
     if failure is not None:
         raise failure
 

@@ -145,6 +145,7 @@ class Connection:
         self._written = trio.Event()
         self._error: ConnectionLost | None = None
         self._close: tuple[int, str] | None = None
+        self._scope: trio.CancelScope | None = None
 
     # -- life ------------------------------------------------------------------------------------------
 
@@ -155,6 +156,7 @@ class Connection:
         ws: trio_websocket.WebSocketConnection | None = None
         try:
             async with trio.open_nursery() as nursery:
+                self._scope = nursery.cancel_scope
                 stream = DeadlineStream(await self._connect(), self._limits.send_timeout)
                 ws = await trio_websocket.wrap_client_stream(
                     nursery,
@@ -397,8 +399,10 @@ class Connection:
                 return
 
     def _violate(self, code: int, why: str) -> None:
-        """End the connection at once: nothing that is queued is sent any more."""
+        """End the connection now: nothing that is queued is sent, and what is being sent has a second."""
         self._outbox.clear()
+        if self._scope is not None:
+            self._scope.deadline = trio.current_time() + self._limits.close_timeout
         self.close_nowait(
             code,
             why.encode()[:120].decode("utf-8", "ignore"),

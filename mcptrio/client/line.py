@@ -68,6 +68,9 @@ class Line:
         self._listeners: dict[AnyListener, None] = {}
         self._orphans: dict[AnyListener, None] = {}
         self._orphaned = trio.lowlevel.ParkingLot()
+        # A cancellation of the program reaches its body first, which then leaves its subscriptions and closes
+        # in words. That needs the connection: it is ended by `stop`, which `open_client` calls in any case.
+        self._scope = trio.CancelScope(shield=True)
 
     @property
     def connected(self) -> bool:
@@ -139,7 +142,15 @@ class Line:
     # -- connections -----------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Keep connected until closed, or until it is no use. Raises nothing but Cancelled."""
+        """Keep connected until closed, until it is no use, or until `stop`. Raises nothing."""
+        with self._scope:
+            await self._keep()
+
+    def stop(self) -> None:
+        """End `run` at once. Idempotent."""
+        self._scope.cancel(reason="the client is left")
+
+    async def _keep(self) -> None:
         failures = 0
         while True:
             began = trio.current_time()

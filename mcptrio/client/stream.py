@@ -36,7 +36,10 @@ class DeadlineStream(trio.abc.Stream):
             raise trio.BrokenResourceError("an earlier send was cut")
         self._cut = True
         with trio.move_on_after(self._timeout):
-            await self._inner.send_all(data)
+            try:
+                await self._inner.send_all(data)
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                raise self._broken(error) from error
             self._cut = False
         if self._cut:
             self.stalled = True
@@ -55,12 +58,15 @@ class DeadlineStream(trio.abc.Stream):
         try:
             data = await self._inner.receive_some(max_bytes)
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            if not self.handshaken:
-                raise ConnectionLost("broken during the WebSocket handshake") from error
-            raise
+            raise self._broken(error) from error
         if not data and not self.handshaken:
             raise ConnectionLost("closed by the server during the WebSocket handshake")
         return data
+
+    def _broken(self, error: Exception) -> Exception:
+        if self.handshaken:
+            return trio.BrokenResourceError(str(error))
+        return ConnectionLost("the connection broke during the WebSocket handshake")
 
     async def aclose(self) -> None:
         """Close the inner stream."""

@@ -25,7 +25,6 @@ ENVIRONMENT: Mapping[str, Path] = {
 FLAGS: Mapping[str, Path] = {
     "--host": ("server", "host"),
     "--port": ("server", "port"),
-    "--name": ("server", "name"),
     "--log-level": ("server", "log_level"),
     "--log-format": ("server", "log_format"),
     "--allow-host": ("server", "allowed_hosts"),

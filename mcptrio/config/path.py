@@ -25,17 +25,18 @@ def dotted(path: Path) -> str:
 def from_msgspec(text: str) -> Path:
     """The path that msgspec appends to its messages, such as `$.a[0].b`; a key of a dict is not in it."""
     return tuple(
-        int(index) if index else name for name, index in _STEP.findall(text.removeprefix("$")) if name or index
+        int(index) if index else name
+        for name, index in _STEP.findall(text.removeprefix("$"))
+        if name or index
     )
 
 
 def value_at(document: object, path: Path) -> tuple[bool, object]:
     """Whether there is something at a path, and what."""
     for step in path:
-        if isinstance(document, dict) and step in document:
-            document = document[step]
-        elif isinstance(document, list) and isinstance(step, int) and step < len(document):
-            document = document[step]
-        else:
+        if isinstance(document, list):
+            document = dict(enumerate(document))
+        if not isinstance(document, dict) or step not in document:
             return False, None
+        document = document[step]
     return True, document

@@ -66,7 +66,9 @@ def _inner_faults(value: object, wanted: object, path: Path) -> Iterator[Fault]:
         for index, each in enumerate(value):
             yield from faults(each, arguments[0], (*path, index))
     elif origin is Literal and isinstance(value, str) and value not in arguments:
-        yield Fault(path, f"`{value}` is none of its values{proposal(value, [str(each) for each in arguments])}")
+        yield Fault(
+            path, f"`{value}` is none of its values{proposal(value, [str(each) for each in arguments])}"
+        )
 
 
 def _struct_faults(value: Mapping[str, object], wanted: type[Struct], path: Path) -> Iterator[Fault]:
@@ -136,10 +138,14 @@ def _plain(message: str) -> str:
     """msgspec's message in words of TOML instead of words of Python and JSON."""
     message = re.sub(
         r"`(\w+(?: \| \w+)*)`",
-        lambda found: " or ".join(
-            dict.fromkeys(_WORDS.get(word, f"`{word}`") for word in found[1].split(" | ") if word != "null")
-        )
-        or _WORDS["null"],
+        lambda found: (
+            " or ".join(
+                dict.fromkeys(
+                    _WORDS.get(word, f"`{word}`") for word in found[1].split(" | ") if word != "null"
+                )
+            )
+            or _WORDS["null"]
+        ),
         message,
     )
     return message[:1].lower() + message[1:]

@@ -19,6 +19,7 @@ from mcptrio.wire import ConnectionEvent, EventKind, Exchange, Listener, Sweeper
 _log = get_logger("mcptrio.server")
 
 MCP_PATH = "/mcp"
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -46,7 +47,7 @@ class Endpoint:
         *,
         start_connection: Callable[[str, Callable[[], Awaitable[None]]], None],
         metrics: Callable[[], bytes],
-        allowed_hosts: Collection[str] | None,
+        allowed_hosts: Collection[str],
         allowed_origins: Collection[str],
     ) -> None:
         self.peers: dict[str, Peer] = {}
@@ -62,7 +63,8 @@ class Endpoint:
             {MCP_PATH: self._mcp, "/healthz": self._health, "/metrics": self._show_metrics},
             limits=settings.limits,
             start_connection=start_connection,
-            allowed_hosts=allowed_hosts,
+            # A page of a rebinding attacker cannot name a loopback host, so these are let in beside any list.
+            allowed_hosts=[*LOOPBACK_HOSTS, *allowed_hosts] if allowed_hosts else None,
             allowed_origins=allowed_origins,
             on_event=self._count,
             sweeper=sweeper,

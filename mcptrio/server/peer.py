@@ -13,6 +13,9 @@ from mcptrio.server.subscriber import Listen, Session
 
 GOING_AWAY = 1001
 
+_FAIRNESS = 64
+"""Messages of one read that are handled before others get their turn: one read may hold a thousand."""
+
 Key = tuple[type, RequestId]
 """A request id with its type: 1 and "1" are different ids."""
 
@@ -74,8 +77,10 @@ class Peer:
         structlog.contextvars.bind_contextvars(peer=self.name)
         async with trio.open_nursery() as self._nursery:
             while messages := await self.wire.receive():
-                for data in messages:
+                for number, data in enumerate(messages, 1):
                     received(self, data)
+                    if number % _FAIRNESS == 0:
+                        await trio.lowlevel.checkpoint()
             self._nursery.cancel_scope.cancel(reason=f"{self.name} disconnected")
 
     def start(self, key: Key, label: str, answer: Callable[[], Awaitable[bytes]]) -> None:

@@ -7,6 +7,7 @@ root (one_for_one)
   sweeper        deadlines of all WebSockets
   sources        one_for_one: each source, restarted with backoff
   peers          one temporary child for each connection
+      listener N     the accept loop of one `serve`; its end is the drain of its connections
 """
 
 from __future__ import annotations
@@ -88,10 +89,12 @@ class Server:
         self._sweeper = Sweeper()
         self._slow_steps = SlowSteps(settings.slow_step)
         self._connections = 0
+        self._listeners = 0
+        self._root = Supervisor("root")
         self._ready = trio.Event()
         self._peers = Supervisor("peers", on_report=self._reported)
         self._supervisors: list[Supervisor] = [self._peers]
-        self._memory = self._open_endpoint(None, ())
+        self._memory = self._open_endpoint((), ())
         self.metrics = CollectorRegistry(auto_describe=False)
         self.metrics.register(
             ServerCollector(
@@ -133,7 +136,7 @@ class Server:
             within=within,
             on_report=self._reported,
         )
-        root = Supervisor(
+        self._root = Supervisor(
             "root",
             [
                 ChildSpec("pump", self.pump.run, backoff=_BACKOFF),
@@ -147,11 +150,11 @@ class Server:
             ],
             on_report=self._reported,
         )
-        self._supervisors[:] = [root, tree, self._peers]
+        self._supervisors[:] = [self._root, tree, self._peers]
         trio.lowlevel.add_instrument(self._slow_steps)
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(root.run)
+                nursery.start_soon(self._root.run)
                 await self._ready.wait()
                 task_status.started()
         finally:
@@ -175,7 +178,7 @@ class Server:
         self,
         sockets: Sequence[trio.socket.SocketType],
         *,
-        allowed_hosts: Collection[str] | None,
+        allowed_hosts: Collection[str],
         allowed_origins: Collection[str],
         max_connections: int | None = None,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
@@ -186,14 +189,28 @@ class Server:
         each connection its close 1001; what is left then is cut.
         """
         endpoint = self._open_endpoint(allowed_hosts, allowed_origins, max_connections)
+        ended = trio.Event()
+
+        async def listen() -> None:
+            try:
+                await endpoint.listener.serve(sockets)
+            finally:
+                with trio.move_on_after(self.settings.drain_timeout + 0.5, shield=True):
+                    await endpoint.drain()
+                self.endpoints.remove(endpoint)
+                ended.set()
+
+        # The last child is stopped first: the connections are drained while the parts that serve them still run.
+        self._listeners += 1
+        name = f"listener {self._listeners}"
+        patience = self.settings.drain_timeout + 1.0
+        self._root.start_child(ChildSpec(name, listen, Restart.TEMPORARY, shutdown=patience))
+        task_status.started()
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(endpoint.listener.serve, sockets)
-                task_status.started()
+            await ended.wait()
         finally:
-            with trio.move_on_after(self.settings.drain_timeout + 1.0, shield=True):
-                await endpoint.drain()
-            self.endpoints.remove(endpoint)
+            with trio.move_on_after(patience, shield=True):
+                await self._root.stop_child(name)
 
     def connect(self) -> trio.abc.Stream:
         """A connection in memory: the client's end, on which it opens a WebSocket as on a socket's."""
@@ -203,7 +220,7 @@ class Server:
 
     def _open_endpoint(
         self,
-        allowed_hosts: Collection[str] | None,
+        allowed_hosts: Collection[str],
         allowed_origins: Collection[str],
         max_connections: int | None = None,
     ) -> Endpoint:

@@ -12,7 +12,7 @@ MAX_LENGTH = 65_536
 """Longest secret, in bytes, that is taken from a file."""
 
 
-class SecretMissing(Exception):
+class SecretMissing(ValueError):
     """A secret is not where the settings say; the text names the place and never the value."""
 
 

@@ -2,14 +2,14 @@
 
 import logging
 import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 import trio
 from trio_websocket import (
     ConnectionRejected,
-    HandshakeError,
     WebSocketConnection,
     wrap_client_stream,
 )
@@ -115,11 +115,11 @@ async def dial(
 
 
 async def dial_websocket(
-    nursery: trio.Nursery,
+    nursery: trio.Nursery,  # the caller's nursery ends the connection: trio-websocket's reader lives in it
     url: str,
     *,
     timeout: float,
-    stream: trio.abc.HalfCloseableStream | None = None,
+    stream: trio.abc.Stream | None = None,
     tls: ssl.SSLContext | None = None,
     subprotocols: Sequence[str] = ("mcp",),
     headers: Iterable[tuple[str, str]] = (),
@@ -162,8 +162,36 @@ async def dial_websocket(
     return connection
 
 
+class _Ear(trio.abc.Stream):
+    """A stream that tells when the peer's bytes end: trio-websocket's handshake would go on waiting for them."""
+
+    def __init__(self, stream: trio.abc.Stream, on_end: Callable[[], None]) -> None:
+        self._stream = stream
+        self._on_end = on_end
+        self.ended = False
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:  # pragma: no cover (part of a Stream; never called)
+        await self._stream.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        data: bytes | bytearray = b""
+        try:
+            data = await self._stream.receive_some(max_bytes)
+        finally:
+            if not data:  # the end, or an error
+                self.ended = True
+                self._on_end()
+        return data
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
 async def _keep(
-    stream: trio.abc.HalfCloseableStream,
+    stream: trio.abc.Stream,
     endpoint: Endpoint,
     timeout: float,
     subprotocols: tuple[str, ...],
@@ -177,12 +205,14 @@ async def _keep(
     url = endpoint.websocket_url
     error: DialError | None = None
     connection: WebSocketConnection | None = None
+    opened = False
     try:
         async with trio.open_nursery() as nursery:
-            with trio.move_on_after(timeout):
+            with trio.move_on_after(timeout) as scope:
+                ear = _Ear(stream, on_end=partial(scope.cancel, reason="the connection ended"))
                 connection = await wrap_client_stream(
                     nursery,
-                    stream,  # type: ignore[arg-type]  # any stream will do
+                    ear,  # type: ignore[arg-type]  # any stream will do
                     endpoint.host_header,
                     endpoint.target,
                     subprotocols=subprotocols,
@@ -191,24 +221,24 @@ async def _keep(
                     message_queue_size=message_queue,
                     receive_buffer_size=65_536,
                 )
-            if connection is None:
-                error = DialError(f"{url} did not answer within {timeout:g} s")
-                nursery.cancel_scope.cancel(reason="the handshake took too long")
-            elif connection.closed is not None:
+            if ear.ended:
                 error = DialError(f"{url} closed the connection during the handshake")
+            elif connection is None:
+                error = DialError(f"{url} did not answer within {timeout:g} s")
             else:
+                opened = True
                 task_status.started(connection)
+            if error is not None:
+                nursery.cancel_scope.cancel(reason="the handshake failed")
     except* ConnectionRejected as rejected:
         reply = rejected.exceptions[0]
         assert isinstance(reply, ConnectionRejected)
         error = Rejected(url, reply.status_code, reply.body or b"")
-    except* HandshakeError as failed:
-        error = DialError(f"{url}: the WebSocket handshake failed: {failed.exceptions[0]}")
     except* Exception as failed:
         # Some bytes of a peer make the library's reader raise. The connection is over; nobody else is concerned.
         _logger.warning("%s: the connection failed: %r", url, failed.exceptions[0])
         error = DialError(f"{url}: the connection failed: {failed.exceptions[0]!r}")
     finally:
         await trio.aclose_forcefully(stream)
-    if error is not None and connection is None:
+    if error is not None and not opened:
         raise error

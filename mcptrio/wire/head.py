@@ -68,7 +68,9 @@ async def read_head(link: Link, http: h11.Connection, head_bytes: int) -> Reques
         except h11.RemoteProtocolError as error:
             if error.error_status_hint == 431:
                 raise _head_too_big(head_bytes) from error
-            raise Refused(error.error_status_hint, "bad_request", f"Bad request: {error}.\n") from error
+            # h11's words may quote the peer: they stay out of the response.
+            message = "Bad request: this is no valid HTTP/1.1 request head.\n"
+            raise Refused(error.error_status_hint, "bad_request", message) from error
         if isinstance(event, h11.Request):
             # h11 looks at the size of heads that are incomplete only.
             if received - len(http.trailing_data[0]) > head_bytes:

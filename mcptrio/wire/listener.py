@@ -40,6 +40,19 @@ _LINGER_BYTES = 262_144
 _ACCEPT_PAUSE = 0.1
 
 
+class _Ending:
+    """How a connection ended, as far as is known."""
+
+    __slots__ = ("code", "reason")
+
+    def __init__(self) -> None:
+        self.set("cancelled", None)
+
+    def set(self, reason: str, code: int | None) -> None:
+        self.reason = reason
+        self.code = code
+
+
 class EventKind(enum.Enum):
     """What happened to a connection."""
 
@@ -125,7 +138,7 @@ class Listener:
                     self._hosts.allow_host(str(address[0]))
             async with trio.open_nursery() as nursery:
                 for sock in sockets:
-                    nursery.start_soon(self._accept, sock, nursery)
+                    nursery.start_soon(self._accept, sock, nursery.start_soon)
         finally:
             for sock in sockets:
                 sock.close()
@@ -148,7 +161,7 @@ class Listener:
 
     # ---- accepting
 
-    async def _accept(self, sock: trio.socket.SocketType, nursery: trio.Nursery) -> None:
+    async def _accept(self, sock: trio.socket.SocketType, start_soon: Callable[[Callable[[], Awaitable[None]]], None]) -> None:
         failing = False
         while True:
             try:
@@ -158,7 +171,9 @@ class Listener:
             except OSError as error:
                 if error.errno == errno.EBADF:
                     return
-                if error.errno != errno.ECONNABORTED:  # that connection died in the queue: the next may be well
+                if (
+                    error.errno != errno.ECONNABORTED
+                ):  # that connection died in the queue: the next may be well
                     if not failing:
                         _logger.warning("accepting connections fails (trying on): %s", error)
                     failing = True
@@ -171,7 +186,7 @@ class Listener:
             transport.set_options(user_timeout=self._limits.stall_timeout)
             if not self._admit(transport.peername):
                 if self._turning_away < _MAX_TURNING_AWAY:
-                    nursery.start_soon(self._turn_away, transport)
+                    start_soon(partial(self._turn_away, transport))
                 else:
                     transport.abort()
                 continue
@@ -211,50 +226,57 @@ class Listener:
 
     async def _run(self, transport: Transport) -> None:
         """The guard around one connection."""
-        ending: tuple[str, int | None] = ("cancelled", None)
+        ending = _Ending()
         try:
             # The nursery is for the send buffer's drain task, which the abort of the link ends.
             async with trio.open_nursery() as nursery:
                 link = Link(transport, nursery.start_soon, self._limits)
                 try:
-                    ending = await self._converse(link)
+                    await self._converse(link, ending)
                 finally:
                     link.abort()
         except* Exception:
             _logger.exception("a connection failed: %s", transport.peername)
-            ending = ("internal error", None)
+            ending.set("internal error", None)
         finally:
             transport.abort()
-            self._release(transport.peername, *ending)
+            self._release(transport.peername, ending.reason, ending.code)
 
-    async def _converse(self, link: Link) -> tuple[str, int | None]:
-        """Read the request, run its route, see the connection off; return why it ended, and its code."""
+    async def _converse(self, link: Link, ending: _Ending) -> None:
+        """Read the request, run its route, see the connection off; note in `ending` how it went."""
         opened = await self._open_exchange(link)
-        if not isinstance(opened, tuple):
-            if opened is not None:
-                await self._see_off(link)
-                return opened.reason, opened.status
-            return "no request", None
-        exchange, route = opened
-        try:
+        if opened is None:
+            ending.set("no request", None)
+        elif isinstance(opened, Refused):
+            ending.set(opened.reason, opened.status)
+            await self._see_off(link)
+        else:
+            exchange, route = opened
             try:
-                await route(exchange)
-            except Exception:
-                _logger.exception("the route %s failed", exchange.path)
-                if exchange.websocket is not None:
-                    exchange.websocket.close(1011, "internal error")
+                await self._answer(exchange, route)
+            finally:
+                websocket = exchange.websocket
+                if websocket is not None:
+                    if websocket.close_code is None:  # it was cancelled
+                        websocket.close(1001, "going away")
+                    websocket.abort()
+                    ending.set(websocket.close_reason, websocket.close_code)
+            if websocket is None:
+                ending.set("answered", exchange.status)
+                await self._see_off(link)
+
+    async def _answer(self, exchange: Exchange, route: Route) -> None:
+        """Run the route; do what it left undone."""
+        try:
+            await route(exchange)
+        except Exception:
+            _logger.exception("the route %s failed", exchange.path)
             if exchange.websocket is not None:
-                await self._see_off_websocket(exchange.websocket)
-                return exchange.websocket.close_reason, exchange.websocket.close_code
-        finally:
-            if exchange.websocket is not None:
-                if exchange.websocket.close_code is None:  # it was cancelled
-                    exchange.websocket.close(1001, "going away")
-                exchange.websocket.abort()
-        if exchange.status is None:
+                exchange.websocket.close(1011, "internal error")
+        if exchange.websocket is not None:
+            await self._see_off_websocket(exchange.websocket)
+        elif exchange.status is None:
             exchange.respond(500, b"Internal server error.\n")
-        await self._see_off(link)
-        return "answered", exchange.status
 
     async def _open_exchange(self, link: Link) -> tuple[Exchange, Route] | Refused | None:
         """Return a checked request and its route; the refusal that was answered; or None if none ever came."""

@@ -201,8 +201,8 @@ class TransportStream(trio.abc.HalfCloseableStream):
         if max_bytes is not None and max_bytes < 1:
             raise ValueError("max_bytes must be at least 1")
         self._check(busy=self._receiving)
+        buffer = bytearray(_RECEIVE_BYTES if max_bytes is None else max_bytes)
         self._receiving = True
-        buffer = bytearray(max_bytes or _RECEIVE_BYTES)
         try:
             while True:
                 await self.transport.wait_readable()

@@ -16,6 +16,10 @@ __all__ = ["SendBuffer", "SendBufferStatistics"]
 _GATHER_BYTES = 65_536
 
 
+def _ignore(*_: object) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class SendBufferStatistics:
     """A look at a SendBuffer: bytes and pushes pending, and whether it still takes more."""
@@ -44,7 +48,6 @@ class SendBuffer:
     """
 
     __slots__ = (
-        "_draining",
         "_empty",
         "_eof",
         "_finished",
@@ -80,7 +83,6 @@ class SendBuffer:
         self._limit = limit
         # A list, not a deque: an empty one costs a tenth, and thousands of them are empty.
         self._queue: list[bytes | memoryview] = []
-        self._draining = False
         self._finished = False
         self._overflowed = False
         self._eof = False
@@ -151,6 +153,9 @@ class SendBuffer:
         self._finished = True
         self._queue.clear()
         self.pending_bytes = 0
+        # Whom they belong to often holds this buffer: let it go without the garbage collector.
+        self.on_overflow = self.on_broken = _ignore
+        self.on_flushed = None
         self._wake()
 
     async def wait_below_high_water(self) -> None:
@@ -185,26 +190,26 @@ class SendBuffer:
             self._queue.append(memoryview(data)[sent:] if sent else data)
             self.pending_bytes = len(data) - sent
             self.last_accepted_at = trio.current_time()
-            if not self._draining:
-                self._draining = True
-                self._start_soon(self._drain)
+            self._start_soon(self._drain)
         return True
 
     async def _drain(self) -> None:
-        """Send what is queued as the transport takes it; ends when nothing is."""
+        """Send what is queued as the transport takes it; ends when nothing is.
+
+        There is no await between the send that empties the queue and the end, so a push that finds the queue
+        empty finds no drain task either, and starts one.
+        """
         try:
             while self._queue:
                 await self._transport.wait_writable()
                 self._send_some()
         except trio.ClosedResourceError:
             self.discard()  # aborted by whoever owns the connection, who knows
-        finally:
-            self._draining = False
 
     def _send_some(self) -> None:
         """Send one piece, many small pushes joined: one call of the kernel per small push would cost the most."""
         queue = self._queue
-        if not queue:
+        if not queue:  # discarded meanwhile
             return
         if len(queue) > 1:
             size = count = 0
@@ -246,8 +251,9 @@ class SendBuffer:
             self.on_overflow()
 
     def _break(self, error: OSError) -> None:
+        on_broken = self.on_broken
         self.discard()
-        self.on_broken(error)
+        on_broken(error)
 
     def _wake(self) -> None:
         for event in (self._low, self._empty):

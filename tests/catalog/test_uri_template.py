@@ -125,7 +125,7 @@ def test_a_template_that_cannot_be_matched_is_refused_with_its_reason(template: 
 def test_percent_encoded_values_come_back(first: str, second: str) -> None:
     template = UriTemplate("x://{a}/{b}")
     values = {"a": first, "b": second}
-    assert values == template.match(uritemplate.expand(template.text, values))
+    assert values == template.match(uritemplate.expand(template.text, a=first, b=second))
 
 
 @given(st.dictionaries(st.sampled_from(["a", "b", "c"]), st.text(NO_SURROGATES, max_size=20)))

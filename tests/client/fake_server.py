@@ -27,6 +27,7 @@ CAPABILITIES = {
 }
 
 Message = dict[str, Any]
+MemoryStream = trio.StapledStream[trio.testing.MemorySendStream, trio.testing.MemoryReceiveStream]
 Handler = Callable[["Peer", Message], Awaitable[Message | None]]
 
 
@@ -47,7 +48,7 @@ def validator(revision: str, name: str) -> jsonschema_rs.Validator:
 class Peer:
     """The server's end of one connection."""
 
-    def __init__(self, server: FakeServer, stream: trio.abc.Stream) -> None:
+    def __init__(self, server: FakeServer, stream: MemoryStream) -> None:
         self.server = server
         self.stream = stream
         self.received: list[Message] = []
@@ -118,6 +119,7 @@ class Peer:
     async def drop(self) -> None:
         """Break the connection without a word."""
         await trio.aclose_forcefully(self.stream)
+        await trio.testing.wait_all_tasks_blocked()
 
     def methods(self) -> list[str]:
         return [message.get("method", "") for message in self.received]
@@ -136,6 +138,7 @@ class FakeServer:
         self.down: OSError | None = None
         self.dials = 0
         self.peers: list[Peer] = []
+        self.near: list[MemoryStream] = []
         self.arrived = trio.lowlevel.ParkingLot()
         self._nursery = nursery
         self.handlers: dict[str, Handler] = {
@@ -157,9 +160,22 @@ class FakeServer:
         if self.down is not None:
             raise self.down
         near, far = trio.testing.memory_stream_pair()
+        self.near.append(near)
         self.peers.append(Peer(self, far))
         self._nursery.start_soon(self.peer.run)
         return near
+
+    def stall(self) -> trio.Event:
+        """From now on, what the client sends is stuck until the event is set."""
+        gate = trio.Event()
+        near, far = self.near[-1].send_stream, self.peer.stream.receive_stream
+
+        async def hold() -> None:
+            await gate.wait()
+            trio.testing.memory_stream_pump(near, far)
+
+        near.send_all_hook = hold
+        return gate
 
     async def wait_for(self, method: str, count: int = 1) -> Message:
         """The `count`-th message with this method on the newest connection."""

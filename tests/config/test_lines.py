@@ -74,7 +74,11 @@ def test_an_empty_or_broken_text_has_no_lines() -> None:
     assert Lines("a = ").find(("a",)) is None
 
 
-@given(st.lists(st.sampled_from(["", "# c", "[t{}]", "[[s]]", "k{} = 1", "k{} = [\n1,\n]", "k{} = '''\nk = 1\n'''"])))
+@given(
+    st.lists(
+        st.sampled_from(["", "# c", "[t{}]", "[[s]]", "k{} = 1", "k{} = [\n1,\n]", "k{} = '''\nk = 1\n'''"])
+    )
+)
 def test_every_key_is_found_where_it_stands(kinds: list[str]) -> None:
     text = "\n".join(kind.format(number) for number, kind in enumerate(kinds))
     lines = Lines(text)

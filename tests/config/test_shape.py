@@ -51,7 +51,12 @@ def said(document: object) -> list[str]:
     [
         {"name": "a"},
         {"kind": "outer", "name": "a", "size": 2, "inner": {"where": "x"}},
-        {"name": "a", "headers": {"X": "1", "Y": {"env": "Z"}}, "tags": ["t"], "loose": {"k": [{"depth": 2}]}},
+        {
+            "name": "a",
+            "headers": {"X": "1", "Y": {"env": "Z"}},
+            "tags": ["t"],
+            "loose": {"k": [{"depth": 2}]},
+        },
     ],
 )
 def test_what_can_be_converted_has_no_faults(document: object) -> None:
@@ -68,9 +73,7 @@ def test_what_can_be_converted_has_no_faults(document: object) -> None:
         ({"name": "a", "depth": 1}, ["it.depth: unknown key; did you mean `inner.depth`?"]),
         (
             {"name": "a", "qqqq": 1},
-            [
-                "it.qqqq: unknown key; known are `headers`, `inner`, `level`, `loose`, `name`, `size`, `tags`"
-            ],
+            ["it.qqqq: unknown key; known are `headers`, `inner`, `level`, `loose`, `name`, `size`, `tags`"],
         ),
         ({"name": "a", "inner": {"depth": 0}}, ["it.inner.depth: expected a whole number >= 1"]),
         ({"name": "a", "inner": 3}, ["it.inner: expected a table, got a whole number"]),
@@ -79,9 +82,18 @@ def test_what_can_be_converted_has_no_faults(document: object) -> None:
         ({"name": "a", "level": 3}, ["it.level: expected text, got a whole number"]),
         ({"name": "a", "tags": ["t", ""]}, ["it.tags[1]: expected text of length >= 1"]),
         ({"name": "a", "tags": "t"}, ["it.tags: expected a list, got text"]),
-        ({"name": "a", "headers": {"X Y": 1}}, ['it.headers."X Y": expected text or a table, got a whole number']),
-        ({"name": "a", "headers": {"X": {"enf": "Z"}}}, ["it.headers.X.enf: unknown key; did you mean `env`?"]),
-        ({"name": "a", "loose": {"k": [{}, {"depth": "x"}]}}, ["it.loose.k[1].depth: expected a whole number, got text"]),
+        (
+            {"name": "a", "headers": {"X Y": 1}},
+            ['it.headers."X Y": expected text or a table, got a whole number'],
+        ),
+        (
+            {"name": "a", "headers": {"X": {"enf": "Z"}}},
+            ["it.headers.X.enf: unknown key; did you mean `env`?"],
+        ),
+        (
+            {"name": "a", "loose": {"k": [{}, {"depth": "x"}]}},
+            ["it.loose.k[1].depth: expected a whole number, got text"],
+        ),
         ({"name": "a", "size": 101}, ["it.size: is too much: at most 100"]),
         ({"name": "a", "size": 99}, ["it.size: must be anything else"]),
         ({"name": "bad"}, ["it: `name` and `size` contradict each other"]),
@@ -106,8 +118,10 @@ def test_all_faults_are_said_at_once() -> None:
 
 toml_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["name", "size", "inner", "tags", "headers", "loose", "x"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["name", "size", "inner", "tags", "headers", "loose", "x"]), inner)
+    ),
     max_leaves=12,
 )
 

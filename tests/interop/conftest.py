@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from .processes import CLIENTS, Driven, LineProcess
+
 JUDGES = Path(__file__).parents[2] / ".cache" / "judges"
 
 Judge = Callable[[str], Path]
+StartClient = Callable[..., Driven]
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +31,17 @@ def judge() -> Judge:
         return home / "bin" / "python"
 
     return python_of
+
+
+@pytest.fixture
+def sdk_1(judge: Judge) -> StartClient:
+    """Makes a client of the official SDK 1.30: `async with sdk_1(url) as client`."""
+    python = judge("mcp-1")
+    return lambda url: Driven(LineProcess(python, CLIENTS / "sdk_1.py", url))
+
+
+@pytest.fixture
+def sdk_2(judge: Judge) -> StartClient:
+    """Makes a client of the official SDK 2.3: `async with sdk_2(url, mode) as client`."""
+    python = judge("mcp-2")
+    return lambda url, mode: Driven(LineProcess(python, CLIENTS / "sdk_2.py", url, mode))

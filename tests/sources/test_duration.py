@@ -27,9 +27,11 @@ def test_a_duration_is_a_number_with_a_unit_or_plain_seconds(written: str | floa
     assert seconds(written) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("written", ["", "s", "30", "-1s", "1e3s", "30 sec", "1s ", "٣s", -1, math.inf, math.nan])
+@pytest.mark.parametrize(
+    "written", ["", "s", "30", "-1s", "1e3s", "30 sec", "1s ", "٣s", -1, math.inf, math.nan]
+)
 def test_what_is_no_duration_is_refused_with_an_example(written: str | float) -> None:
-    with pytest.raises(ValueError, match="is no duration: .*'30s'"):
+    with pytest.raises(ValueError, match=r"is no duration: .*'30s'"):
         seconds(written)
 
 

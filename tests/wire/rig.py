@@ -23,7 +23,13 @@ TEXT, BINARY, CONT, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
 
 
 def frame(
-    opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, masked: bool = True, size: int | None = None
+    opcode: int,
+    payload: bytes = b"",
+    *,
+    fin: bool = True,
+    rsv: int = 0,
+    masked: bool = True,
+    size: int | None = None,
 ) -> bytes:
     """A frame as a client sends it; `size` lies about the payload's length."""
     length = len(payload) if size is None else size
@@ -163,9 +169,15 @@ class Rig:
             start_connection=lambda name, run: self.nursery.start_soon(run, name=name),
             allowed_hosts=self.allowed_hosts,
             allowed_origins=self.allowed_origins,
-            on_event=self.events.append,
+            on_event=self._note,
         )
+        self._changed = trio.Event()
         self.nursery.start_soon(self.listener.sweeper.run)
+
+    def _note(self, event: ConnectionEvent) -> None:
+        self.events.append(event)
+        self._changed.set()
+        self._changed = trio.Event()
 
     def connect(self, capacity: int = 65_536) -> Client:
         """Connect in memory."""
@@ -202,7 +214,7 @@ class Rig:
     async def wait_closed(self, count: int = 1) -> list[tuple[str, int | None]]:
         """Wait until so many connections have ended; return how."""
         while len(self.told(EventKind.CLOSED)) < count:
-            await trio.sleep(0.01)
+            await self._changed.wait()
         return self.told(EventKind.CLOSED)
 
 

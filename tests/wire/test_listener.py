@@ -12,7 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from mcptrio.wire import ConnectionEvent, EventKind, Exchange, Limits, Listener, memory_transport_pair
+from mcptrio.wire import (
+    ConnectionEvent,
+    EventKind,
+    Exchange,
+    Limits,
+    Listener,
+    MemoryTransport,
+    memory_transport_pair,
+)
 from tests.wire.rig import CLOSE, PONG, TEXT, Rig, close_frame, echo, frame, upgrade_request
 
 
@@ -42,16 +50,23 @@ async def _still_served(rig: Rig) -> None:
         pytest.param(b"GET /mcp HTTP/1.1\r\n\r\n", 400, "bad_request", id="no host"),
         pytest.param(b"GET /mcp HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "bad_request", id="two hosts"),
         pytest.param(b"GET mcp HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "bad_request", id="no path"),
-        pytest.param(b"GET http://[ HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "bad_request", id="bad target"),
+        pytest.param(
+            b"GET http://[ HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "bad_request", id="bad target"
+        ),
         pytest.param(b"GET /mcp HTTP/1.1\r\nHost: \xff\r\n\r\n", 400, "bad_request", id="host not ascii"),
-        pytest.param(upgrade_request("Sec-WebSocket-Protocol: m\xfcp"), 400, "bad_request", id="protocol not ascii"),
+        pytest.param(
+            upgrade_request("Sec-WebSocket-Protocol: m\xfcp"), 400, "bad_request", id="protocol not ascii"
+        ),
         pytest.param(
             upgrade_request("Sec-WebSocket-Extensions: \xff"), 400, "bad_request", id="extensions not ascii"
         ),
         pytest.param(upgrade_request("Sec-WebSocket-Protocol: a b"), 400, "bad_handshake", id="bad protocol"),
         pytest.param(upgrade_request(drop="Sec-WebSocket-Key"), 400, "bad_handshake", id="no key"),
         pytest.param(
-            upgrade_request("Sec-WebSocket-Key: aaaa", drop="Sec-WebSocket-Key"), 400, "bad_handshake", id="short key"
+            upgrade_request("Sec-WebSocket-Key: aaaa", drop="Sec-WebSocket-Key"),
+            400,
+            "bad_handshake",
+            id="short key",
         ),
         pytest.param(upgrade_request("Sec-WebSocket-Key: aaaa"), 400, "bad_handshake", id="two keys"),
         pytest.param(upgrade_request(drop="Sec-WebSocket-Version"), 400, "bad_handshake", id="no version"),
@@ -70,7 +85,10 @@ async def _still_served(rig: Rig) -> None:
         pytest.param(upgrade_request(host="evil.example"), 403, "host", id="rebound host"),
         pytest.param(upgrade_request("Origin: https://evil.example"), 403, "origin", id="foreign origin"),
         pytest.param(
-            b"GET http://evil.example/mcp HTTP/1.1\r\nHost: localhost\r\n\r\n", 403, "host", id="host in the target"
+            b"GET http://evil.example/mcp HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            403,
+            "host",
+            id="host in the target",
         ),
         pytest.param(b"GET /mcp HTTP/1.0\r\n\r\n", 403, "host", id="no host at all"),
         pytest.param(
@@ -88,7 +106,9 @@ async def test_a_bad_request_is_answered_and_nobody_else_notices(
     await _still_served(rig)
 
 
-async def test_a_refused_handshake_names_what_would_do(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+async def test_a_refused_handshake_names_what_would_do(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
     rig = Rig(nursery)
     client = rig.connect()
     await client.send(upgrade_request("Sec-WebSocket-Version: 8", drop="Sec-WebSocket-Version"))
@@ -132,7 +152,9 @@ async def test_a_head_that_dribbles_on_is_answered_408_in_time(
     assert (await rig.wait_closed())[0] == ("head_timeout", 408)
 
 
-async def test_who_says_nothing_is_let_go_without_a_word(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+async def test_who_says_nothing_is_let_go_without_a_word(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
     rig = Rig(nursery, Limits(head_timeout=10))
     client = rig.connect()
     assert await client.rest() == b""
@@ -142,7 +164,9 @@ async def test_who_says_nothing_is_let_go_without_a_word(nursery: trio.Nursery, 
     assert await rig.wait_closed(2) == [("no request", None)] * 2
 
 
-async def test_a_request_that_breaks_off_is_a_bad_request(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+async def test_a_request_that_breaks_off_is_a_bad_request(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
     rig = Rig(nursery)
     client = rig.connect()
     await client.send(b"GET /mcp HT")
@@ -150,7 +174,9 @@ async def test_a_request_that_breaks_off_is_a_bad_request(nursery: trio.Nursery,
     assert (await client.response()).status == 400
 
 
-async def test_one_connection_too_many_is_answered_503(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+async def test_one_connection_too_many_is_answered_503(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
     rig = Rig(nursery, Limits(max_connections=2))
     kept = [rig.connect(), rig.connect()]
     for client in kept:
@@ -165,7 +191,9 @@ async def test_one_connection_too_many_is_answered_503(nursery: trio.Nursery, au
     await _still_served(rig)
 
 
-async def test_who_is_turned_away_may_be_gone_already(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+async def test_who_is_turned_away_may_be_gone_already(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
     rig = Rig(nursery, Limits(max_connections=0))
     server, client = memory_transport_pair()
     client.abort()
@@ -180,12 +208,16 @@ async def test_a_plain_response_closes_and_head_gets_no_body(
     async def health(exchange: Exchange) -> None:
         assert (exchange.path, exchange.query, exchange.peername) == ("/healthz", "deep=1", "memory client")
         assert ("x-case", "Kept") in exchange.headers
-        exchange.respond(200, b'{"ok":true}', content_type="application/json", headers=[("Cache-Control", "no-store")])
+        exchange.respond(
+            200, b'{"ok":true}', content_type="application/json", headers=[("Cache-Control", "no-store")]
+        )
 
     rig = Rig(nursery, routes={"/healthz": health})
     for method, body in (("GET", b'{"ok":true}'), ("HEAD", b"")):
         client = rig.connect()
-        await client.send(f"{method} /healthz?deep=1 HTTP/1.1\r\nHost: localhost:1\r\nX-Case: Kept\r\n\r\n".encode())
+        await client.send(
+            f"{method} /healthz?deep=1 HTTP/1.1\r\nHost: localhost:1\r\nX-Case: Kept\r\n\r\n".encode()
+        )
         response = await client.response()
         assert response.status == 200
         assert response.body == body
@@ -286,7 +318,9 @@ async def test_a_known_subprotocol_is_agreed_on_and_none_is_needed(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     rig = Rig(nursery)
-    assert (await rig.connect().upgrade("Sec-WebSocket-Protocol: chat, mcp"))["sec-websocket-protocol"] == "mcp"
+    assert (await rig.connect().upgrade("Sec-WebSocket-Protocol: chat, mcp"))[
+        "sec-websocket-protocol"
+    ] == "mcp"
     for offer in ((), ("Sec-WebSocket-Protocol: chat",)):
         headers = await rig.connect().upgrade(*offer)
         assert "sec-websocket-protocol" not in headers
@@ -303,7 +337,10 @@ async def test_a_route_that_fails_costs_its_own_connection(
         raise RuntimeError("a bug")
 
     rig = Rig(nursery, routes={"/mcp": echo, "/bug": failing})
-    assert await _refusal(rig, b"GET /bug HTTP/1.1\r\nHost: localhost\r\n\r\n") == (500, b"Internal server error.\n")
+    assert await _refusal(rig, b"GET /bug HTTP/1.1\r\nHost: localhost\r\n\r\n") == (
+        500,
+        b"Internal server error.\n",
+    )
     client = rig.connect()
     await client.send(upgrade_request(path="/bug"))
     await client.take_head()
@@ -376,6 +413,54 @@ async def test_a_failing_event_callback_is_logged_and_harmless(
     assert quiet.statistics().accepted == 1
 
 
+class _Odd:
+    """A transport in memory whose reads fail in a way of their own, once the request has been read."""
+
+    def __init__(self, inner: MemoryTransport, errors: list[Exception]) -> None:
+        self.inner = inner
+        self.errors = errors
+        self.asked = False
+        self.peername, self.send, self.send_eof = inner.peername, inner.send, inner.send_eof
+        self.abort, self.wait_writable, self.wait_readable = (
+            inner.abort,
+            inner.wait_writable,
+            inner.wait_readable,
+        )
+
+    def recv_into(self, buffer: bytearray | memoryview, /) -> int:
+        if self.asked and self.errors:
+            raise self.errors.pop(0)
+        self.asked = True
+        return self.inner.recv_into(buffer)
+
+
+@pytest.mark.parametrize(
+    ("errors", "closed", "logged"),
+    [
+        pytest.param([BlockingIOError()], ("answered", 426), 0, id="false alarm"),
+        pytest.param([ConnectionResetError()], ("answered", 426), 0, id="reset"),
+        pytest.param([RuntimeError("a bug of ours")], ("internal error", None), 1, id="bug"),
+    ],
+)
+async def test_whatever_happens_after_the_response_ends_the_connection_only(
+    nursery: trio.Nursery,
+    autojump_clock: MockClock,
+    caplog: pytest.LogCaptureFixture,
+    errors: list[Exception],
+    closed: tuple[str, int | None],
+    logged: int,
+) -> None:
+    rig = Rig(nursery)
+    server, client = memory_transport_pair()
+    rig.serve(_Odd(server, errors))
+    client.send(b"GET /mcp HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await trio.testing.wait_all_tasks_blocked()
+    client.send(b"more")
+    assert await rig.wait_closed() == [closed]
+    assert len(caplog.records) == logged
+    await _still_served(rig)
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
@@ -383,7 +468,9 @@ async def test_a_failing_event_callback_is_logged_and_harmless(
             st.binary(max_size=40),
             st.sampled_from([b"\r\n", b"GET / HTTP/1.1\r\n", b"Host: localhost\r\n", b": ", b"\r\n\r\n"]),
             st.sampled_from([upgrade_request(), upgrade_request("Sec-WebSocket-Protocol: \x80")]),
-            st.builds(frame, st.integers(0, 15), st.binary(max_size=130), fin=st.booleans(), rsv=st.integers(0, 7)),
+            st.builds(
+                frame, st.integers(0, 15), st.binary(max_size=130), fin=st.booleans(), rsv=st.integers(0, 7)
+            ),
         ),
         max_size=8,
     )
@@ -412,7 +499,9 @@ def test_any_bytes_end_in_an_answer_or_the_end(pieces: list[bytes]) -> None:
 # ---- on real sockets
 
 
-async def test_accepted_sockets_are_set_up_and_echo(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_accepted_sockets_are_set_up_and_echo(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[tuple[int, int, int]] = []
     original = socket.socket.close
 

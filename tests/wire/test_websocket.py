@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 from websockets.frames import Frame, Opcode
 
-from mcptrio.wire import EventKind, Limits, Link, MemoryTransport, WebSocket, memory_transport_pair, text_frame
+from mcptrio.wire import (
+    EventKind,
+    Limits,
+    Link,
+    MemoryTransport,
+    WebSocket,
+    memory_transport_pair,
+    text_frame,
+)
 from tests.wire.rig import (
     BINARY,
     CLOSE,
@@ -43,7 +51,10 @@ async def _open(
     [
         pytest.param([frame(TEXT, b"\xff")], 1007, "a text message is not UTF-8", id="invalid utf-8"),
         pytest.param(
-            [frame(TEXT, "ä".encode()[:1], fin=False), frame(CONT, b"!")], 1007, None, id="invalid utf-8 in fragments"
+            [frame(TEXT, "ä".encode()[:1], fin=False), frame(CONT, b"!")],
+            1007,
+            None,
+            id="invalid utf-8 in fragments",
         ),
         pytest.param([frame(TEXT, b"\xed\xa0\x80")], 1007, None, id="surrogate"),
         pytest.param([frame(BINARY, b"x")], 1003, "binary messages are not accepted", id="binary"),
@@ -53,7 +64,9 @@ async def _open(
         pytest.param([frame(TEXT, b"x", rsv=4)], 1002, None, id="reserved bit"),
         pytest.param([frame(TEXT, b"x", masked=False)], 1002, None, id="unmasked"),
         pytest.param([frame(CONT, b"x")], 1002, None, id="continuation of nothing"),
-        pytest.param([frame(TEXT, b"x", fin=False), frame(TEXT, b"y")], 1002, None, id="text inside a message"),
+        pytest.param(
+            [frame(TEXT, b"x", fin=False), frame(TEXT, b"y")], 1002, None, id="text inside a message"
+        ),
         pytest.param([frame(PING, b"x" * 126)], 1002, None, id="long ping"),
         pytest.param([frame(PING, fin=False)], 1002, None, id="fragmented ping"),
         pytest.param([frame(CLOSE, b"\x03")], 1002, None, id="close with half a code"),
@@ -62,15 +75,23 @@ async def _open(
         pytest.param([close_frame(999)], 1002, None, id="close 999"),
         pytest.param([close_frame(5000)], 1002, None, id="close 5000"),
         pytest.param([close_frame(1000, b"\xff")], 1007, None, id="close reason not utf-8"),
-        pytest.param([frame(TEXT, b"x", fin=False), close_frame(1000)], 1002, None, id="close inside a message"),
+        pytest.param(
+            [frame(TEXT, b"x", fin=False), close_frame(1000)], 1002, None, id="close inside a message"
+        ),
         pytest.param([frame(TEXT, size=1126)], 1009, None, id="too big"),
         pytest.param([frame(TEXT, size=2**63 - 1)], 1009, None, id="absurdly big"),
         pytest.param([frame(TEXT, b"x" * 1001)], 1009, "message too big", id="just too big"),
         pytest.param(
-            [frame(TEXT, b"x" * 600, fin=False), frame(CONT, b"x" * 401)], 1009, "message too big", id="too big in two"
+            [frame(TEXT, b"x" * 600, fin=False), frame(CONT, b"x" * 401)],
+            1009,
+            "message too big",
+            id="too big in two",
         ),
         pytest.param(
-            [frame(TEXT, fin=False)] + [frame(CONT, fin=False)] * 8 + [frame(CONT)], 1009, "too many fragments", id="fragments"
+            [frame(TEXT, fin=False)] + [frame(CONT, fin=False)] * 8 + [frame(CONT)],
+            1009,
+            "too many fragments",
+            id="fragments",
         ),
     ],
 )
@@ -104,7 +125,9 @@ async def test_a_message_of_exactly_the_limits_is_received(
     assert held.messages == [whole, whole, "ää".encode()]
 
 
-async def test_the_peer_closes_and_its_code_is_echoed(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+async def test_the_peer_closes_and_its_code_is_echoed(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
     rig, client, websocket, _ = await _open(nursery)
     await client.send(close_frame(4001, b"bye") + frame(TEXT, b"never seen"))
     assert await client.closing() == (4001, "bye")
@@ -112,7 +135,9 @@ async def test_the_peer_closes_and_its_code_is_echoed(nursery: trio.Nursery, aut
     assert await rig.wait_closed() == [("bye", 4001)]
 
 
-async def test_a_close_frame_without_code_is_echoed_so(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+async def test_a_close_frame_without_code_is_echoed_so(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
     _, client, websocket, _ = await _open(nursery)
     await client.send(frame(CLOSE))
     assert await client.frame() == (CLOSE, b"")
@@ -228,7 +253,9 @@ async def test_a_code_that_may_not_be_sent_is_a_value_error(
     assert websocket.close_code is None
 
 
-async def test_a_long_reason_is_cut_between_characters(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+async def test_a_long_reason_is_cut_between_characters(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
     _, client, websocket, _ = await _open(nursery)
     websocket.close(1000, "ä" * 100)
     await client.send(close_frame(1000))
@@ -236,18 +263,20 @@ async def test_a_long_reason_is_cut_between_characters(nursery: trio.Nursery, au
 
 
 async def test_a_lost_connection_is_1006(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    rig, client, websocket, _ = await _open(nursery)
+    _, client, websocket, _ = await _open(nursery)
     await client.stream.aclose()
     await websocket.wait_closed()
     assert (websocket.close_code, websocket.close_reason) == (1006, "connection lost")
-    rig, client, websocket, _ = await _open(nursery)
+    _, client, websocket, _ = await _open(nursery)
     await client.send(frame(TEXT, b"half a frame")[:5])
     await client.stream.aclose()
     await websocket.wait_closed()
     assert websocket.close_code == 1006
 
 
-async def test_a_send_that_fails_is_a_lost_connection(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+async def test_a_send_that_fails_is_a_lost_connection(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
     _, client, websocket, _ = await _open(nursery)
     await client.stream.aclose()
     assert not websocket.push_text(b"x")  # before the reader could notice
@@ -255,7 +284,9 @@ async def test_a_send_that_fails_is_a_lost_connection(nursery: trio.Nursery, aut
     assert (websocket.close_code, websocket.close_reason) == (1006, "connection lost")
 
 
-async def test_a_peer_that_accepts_nothing_is_stalled(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+async def test_a_peer_that_accepts_nothing_is_stalled(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
     rig, client, websocket, _ = await _open(nursery, Limits(stall_timeout=60, heartbeat=1000), capacity=300)
     websocket.push_text(b"x" * 5000)
     await trio.sleep(50)
@@ -326,7 +357,9 @@ async def test_who_talks_is_not_pinged(nursery: trio.Nursery, autojump_clock: Mo
     assert client.received == b""
 
 
-async def test_a_ping_flood_is_answered_in_bounded_memory(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+async def test_a_ping_flood_is_answered_in_bounded_memory(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
     _, client, websocket, _ = await _open(nursery, Limits(high_water=1000), capacity=2000)
     for number in range(2000):
         await client.send(frame(PING, b"%0100d" % number))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import urldefrag, urljoin, urlsplit
 
+import trio
 from msgspec import Struct
 
 from mcptrio.sources.poller.conditional import Validators, retry_after
@@ -21,6 +22,7 @@ MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset({408, 425, 429})
 _PORTS = {"http": 80, "https": 443}
+_UNSOUND = "that is no sound gzip"
 _GZIP = 31  # zlib's window bits for a gzip header and trailer
 
 
@@ -131,25 +133,19 @@ class Fetcher:
                 f"{shown_url(url)} sent a document packed as {coding[:50]!r}, not as gzip", lasting=True
             )
         body = _Body(self._max_body, packed="gzip" in coding)
+        # Leaving the loop early would leave the generators inside httpx to the garbage collector; cancelling
+        # its next read instead unwinds them all.
+        with trio.CancelScope() as enough:
+            async for piece in response.aiter_raw():
+                if not body.feed(piece):
+                    enough.cancel(reason="no more of this document is needed")
         try:
-            raw = response.aiter_raw()
-            assert isinstance(raw, AsyncGenerator)
-            async with aclosing(raw) as pieces:
-                async for piece in pieces:
-                    body.feed(piece)
             return body.finish()
-        except _TooLarge:
-            raise FetchFailed(
-                f"{shown_url(url)} sent a document of more than {self._max_body} bytes (see `max_body`)",
-                lasting=True,
-            ) from None
-        except zlib.error:
-            raise FetchFailed(
-                f"{shown_url(url)} sent a document that is no sound gzip", lasting=True
-            ) from None
+        except _Unusable as error:
+            raise FetchFailed(f"{shown_url(url)} sent a document {error}", lasting=True) from None
 
 
-class _TooLarge(Exception):
+class _Unusable(Exception):
     pass
 
 
@@ -160,12 +156,22 @@ class _Body:
         self._most = most
         self._body = bytearray()
         self._unpacker = zlib.decompressobj(_GZIP) if packed else None
+        self._fault = ""
 
-    def feed(self, piece: bytes) -> None:
+    def feed(self, piece: bytes) -> bool:
+        """Take the next piece. False once it is clear that the body cannot be used."""
+        if not self._fault:
+            try:
+                self._unpack(piece)
+            except zlib.error:
+                self._fault = _UNSOUND
+        return not self._fault
+
+    def _unpack(self, piece: bytes) -> None:
         if self._unpacker is None:
             self._add(piece)
             return
-        while piece:
+        while piece and not self._fault:
             if self._unpacker.eof:  # gzip may come in several members
                 self._unpacker = zlib.decompressobj(_GZIP)
             # One byte more than may be: enough to see that it is too much.
@@ -174,23 +180,25 @@ class _Body:
 
     def _add(self, data: bytes) -> None:
         if len(self._body) + len(data) > self._most:
-            raise _TooLarge
-        self._body += data
+            self._fault = f"of more than {self._most} bytes (see `max_body`)"
+            self._body.clear()
+        else:
+            self._body += data
 
     def finish(self) -> bytes:
-        if self._unpacker is not None and not self._unpacker.eof:
-            raise zlib.error("truncated")
+        """The body, once all of it was fed. Raises `_Unusable` if it cannot be used."""
+        if not self._fault and self._unpacker is not None and not self._unpacker.eof:
+            self._fault = _UNSOUND
+        if self._fault:
+            raise _Unusable(self._fault)
         return bytes(self._body)
 
 
 def _redirected(url: str, location: str) -> str:
-    try:
-        target = urldefrag(urljoin(url, location)).url
-        scheme, host, _ = _origin(target)
-        if scheme in _PORTS and host:
-            return target
-    except ValueError:
-        pass
+    target = urldefrag(urljoin(url, location)).url
+    scheme, host, _ = _origin(target)
+    if scheme in _PORTS and host:
+        return target
     raise FetchFailed(f"{shown_url(url)} redirects to something that is no http URL", lasting=True)
 
 

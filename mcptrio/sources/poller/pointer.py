@@ -48,7 +48,7 @@ class Pointer:
                 value = value[int(token)]
             else:
                 parent = "/".join(self.text.split("/")[: depth + 1])
-                where = f"{parent[:_SHOWN]} is" if parent else "the document is"
+                where = f"{parent[:_SHOWN]} is" if parent else "it is"
                 raise PointerError(f"nothing at {self.text[:_SHOWN]}: {where} {described(value, token)}")
         return value
 

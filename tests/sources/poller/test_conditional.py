@@ -16,7 +16,9 @@ TWO_LATER = "Thu, 01 Jan 2026 12:00:02 GMT"
 
 
 def conditions(**headers: str) -> dict[str, str]:
-    return Validators.of(URL, {name.replace("_", "-"): value for name, value in headers.items()}).request_headers(URL)
+    return Validators.of(
+        URL, {name.replace("_", "-"): value for name, value in headers.items()}
+    ).request_headers(URL)
 
 
 @pytest.mark.parametrize("etag", ['"abc"', 'W/"abc"', '""', '"a-b"'])

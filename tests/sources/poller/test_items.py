@@ -35,7 +35,9 @@ def test_each_item_is_a_resource_with_its_json_in_the_order_of_its_members() -> 
 
 def test_a_whole_document_is_one_resource() -> None:
     snapshot = WHOLE.snapshot(b'\xef\xbb\xbf {"celsius": 3} ')
-    assert [(uri, item.content) for uri, item in snapshot.items.items()] == [("weather://oslo", b'{"celsius":3}')]
+    assert [(uri, item.content) for uri, item in snapshot.items.items()] == [
+        ("weather://oslo", b'{"celsius":3}')
+    ]
 
 
 def test_creations_and_updates_come_in_the_order_of_the_document_and_deletions_last() -> None:
@@ -79,8 +81,8 @@ def test_equal_numbers_of_other_kinds_and_booleans_are_changes() -> None:
         (b"1e999", "is no JSON: Number out of range"),
         (b'{"releases": "\xff"}', "is no UTF-8 at byte 14"),
         (b"[" * 100_000, "nested too deeply"),
-        (b"{}", "has no items: nothing at /releases: the document is an object without 'releases'"),
-        (b"[]", "has no items: nothing at /releases: the document is a list of 0"),
+        (b"{}", "has no items: nothing at /releases: it is an object without 'releases'"),
+        (b"[]", "has no items: nothing at /releases: it is a list of 0"),
         (b'{"releases": {}}', "has no list of items: at /releases there is an object"),
         (b'{"releases": null}', "has no list of items: at /releases there is null"),
     ],
@@ -100,7 +102,7 @@ def test_items_may_be_the_document_itself() -> None:
 @pytest.mark.parametrize(
     ("item", "problem"),
     [
-        ({"name": "x"}, "item 1 has no id: nothing at /id: the document is an object without 'id'"),
+        ({"name": "x"}, "item 1 has no id: nothing at /id: it is an object without 'id'"),
         ("x", "item 1 has no id: nothing at /id"),
         ({"id": None}, "item 1 has no id: at /id there is null"),
         ({"id": True}, "item 1 has no id: at /id there is a boolean"),
@@ -115,7 +117,7 @@ def test_an_item_that_cannot_be_a_resource_is_left_out_and_the_others_are_there(
     item: object, problem: str
 ) -> None:
     snapshot = SHAPE.snapshot(json.dumps({"releases": [{"id": "a", "v": 1}, item, {"id": "b"}]}).encode())
-    assert snapshot.problem.startswith(f"1 of 3 items left out: {problem}".replace("the document", "the document"))
+    assert snapshot.problem.startswith(f"1 of 3 items left out: {problem}")
     assert list(snapshot.items) == ["releases://a", "releases://b"]
     assert snapshot.items["releases://a"].content == b'{"id":"a","v":1}'
 
@@ -184,9 +186,12 @@ def test_every_id_makes_a_uri_that_finds_its_item(id: str) -> None:
     assert uri == SHAPE.uri_of(id)
 
 
-@given(st.binary() | st.recursive(VALUES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)).map(
-    lambda value: json.dumps(value).encode()
-))
+@given(
+    st.binary()
+    | st.recursive(VALUES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)).map(
+        lambda value: json.dumps(value).encode()
+    )
+)
 def test_any_bytes_are_a_snapshot_or_a_bad_document(body: bytes) -> None:
     for shape in (SHAPE, WHOLE, Shape("x://{id}", Pointer(""), Pointer(""))):
         try:

@@ -54,7 +54,7 @@ def test_what_is_no_pointer_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("/bar", "nothing at /bar: the document is an object without 'bar'"),
+        ("/bar", "nothing at /bar: it is an object without 'bar'"),
         ("/foo/2", "nothing at /foo/2: /foo is a list of 2"),
         ("/foo/00", "nothing at /foo/00: /foo is a list of 2"),
         ("/foo/-", "nothing at /foo/-: /foo is a list of 2"),
@@ -71,7 +71,14 @@ def test_a_pointer_to_nothing_says_how_far_it_leads(text: str, message: str) -> 
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [({}, "an object"), ([], "a list"), ("", "a string"), (None, "null"), (True, "a boolean"), (1.5, "a number")],
+    [
+        ({}, "an object"),
+        ([], "a list"),
+        ("", "a string"),
+        (None, "null"),
+        (True, "a boolean"),
+        (1.5, "a number"),
+    ],
 )
 def test_every_kind_of_value_has_words(value: object, words: str) -> None:
     assert described(value) == words

@@ -1,5 +1,7 @@
 """Settings of a poller: what is wrong is said by name, before anything runs."""
 
+from collections.abc import Mapping
+
 import msgspec
 import pytest
 
@@ -18,7 +20,7 @@ ITEMS = {
 }
 
 
-def convert(written: dict[str, object]) -> PollerSettings:
+def convert(written: Mapping[str, object]) -> PollerSettings:
     return msgspec.convert(written, PollerSettings)
 
 
@@ -62,7 +64,7 @@ def test_the_least_settings_are_enough() -> None:
     ],
 )
 def test_what_cannot_work_is_refused_by_name(
-    base: dict[str, object], wrong: dict[str, object], message: str
+    base: Mapping[str, object], wrong: Mapping[str, object], message: str
 ) -> None:
     with pytest.raises(msgspec.ValidationError, match=message):
         convert({**base, **wrong})
@@ -70,20 +72,26 @@ def test_what_cannot_work_is_refused_by_name(
 
 def test_headers_come_from_where_the_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RELEASES_TOKEN", "Bearer hush\n")
-    settings = convert({**WHOLE, "headers": {"Authorization": {"env": "RELEASES_TOKEN"}, "Accept": "text/plain"}})
+    settings = convert(
+        {**WHOLE, "headers": {"Authorization": {"env": "RELEASES_TOKEN"}, "Accept": "text/plain"}}
+    )
     headers = settings.revealed_headers()
     assert headers["authorization"] == "Bearer hush"
     assert headers["accept"] == "text/plain"
 
 
-def test_a_missing_secret_names_the_source_the_header_and_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_secret_names_the_source_the_header_and_the_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("RELEASES_TOKEN", raising=False)
     settings = convert({**WHOLE, "headers": {"Authorization": {"env": "RELEASES_TOKEN"}}})
-    with pytest.raises(SecretMissing, match="'weather', header Authorization: .*RELEASES_TOKEN is not set"):
+    with pytest.raises(SecretMissing, match=r"'weather', header Authorization: .*RELEASES_TOKEN is not set"):
         settings.revealed_headers()
 
 
-def test_a_secret_that_no_header_may_have_is_refused_without_being_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_that_no_header_may_have_is_refused_without_being_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("RELEASES_TOKEN", "hu\r\nsh")
     settings = convert({**WHOLE, "headers": {"Authorization": {"env": "RELEASES_TOKEN"}}})
     with pytest.raises(SecretMissing, match="characters that no header may have") as caught:

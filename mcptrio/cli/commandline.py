@@ -1,0 +1,316 @@
+"""The commands and what they take: names, defaults and help. Their work is in the other files, imported late,
+because `mcptrio --help` needs none of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import App, CycloptsError, Group, Parameter
+
+from mcptrio import __version__
+from mcptrio.cli.exits import Exit, UserError
+
+if TYPE_CHECKING:
+    from mcptrio.cli.remote import Remote
+
+Json = Annotated[bool, Parameter(negative=())]
+Names = Annotated[list[str] | None, Parameter(negative=())]
+Revision = Literal["auto", "2025-11-25", "2026-07-28"]
+Url = Annotated[str, Parameter(help="http:// or ws:// URL, or host:port; the path is /mcp unless given.")]
+
+SERVERS = Group("Run a server")
+CLIENTS = Group("Talk to a server")
+
+EPILOGUE = """Exit codes: 0 done, or ended by a signal (serve, demo, watch); 1 a fault of
+mcptrio; 2 wrong usage or configuration; 3 no server there, or no answer;
+4 refused by the server; 5 the tool reported an error; 130 interrupted."""
+
+app = App(
+    name="mcptrio",
+    help="A realtime MCP server: things that change become live MCP resources.",
+    help_epilogue=EPILOGUE,
+    help_format="plaintext",
+    version=__version__,
+)
+
+
+def parse(arguments: Sequence[str]) -> Callable[[], int]:
+    """The command that the arguments name, ready to be run.
+
+    Raises:
+        UserError: there is no such command, or it does not take these arguments.
+    """
+    try:
+        command, bound, _ = app.parse_args(arguments, print_error=False, exit_on_error=False)
+    except CycloptsError as error:
+        name = " ".join(error.command_chain or ())
+        raise UserError(f"{error} Try: mcptrio{' ' if name else ''}{name} --help") from None
+
+    def run() -> int:
+        code = command(*bound.args, **bound.kwargs)
+        return code if isinstance(code, int) else Exit.OK
+
+    return run
+
+
+@app.command(group=SERVERS)
+def demo(*, port: int | None = None, seconds: float | None = None, log_level: str | None = None) -> int:
+    """Run a server with made-up mail and releases; needs no configuration.
+
+    Parameters
+    ----------
+    port
+        Port to listen on. [default: 8765, or a free one if that is taken]
+    seconds
+        End after this many seconds, not only by Ctrl-C.
+    log_level
+        debug, info, warning or error. [default: warning]
+    """
+    from mcptrio.cli.demo import demo
+
+    flags = {} if log_level is None else {"--log-level": log_level}
+    return demo(port=port, seconds=seconds, flags=flags, environ=os.environ)
+
+
+@app.command(group=SERVERS)
+def serve(
+    target: Annotated[str | None, Parameter(name="CONFIG.toml|module:app")] = None,
+    /,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    allow_host: Names = None,
+    allow_origin: Names = None,
+    log_level: str | None = None,
+    log_format: str | None = None,
+) -> int:
+    """Run a server from a configuration file, or of an App in a Python module.
+
+    The first line on standard output is JSON with the URLs: "endpoint" and
+    "websocket". Logs go to standard error. SIGINT or SIGTERM ends all
+    connections politely within two seconds; a second one ends at once.
+
+    A flag stands over the environment (MCP_LOG_LEVEL, MCP_MAX_CONNECTIONS),
+    that over the file.
+
+    Parameters
+    ----------
+    target
+        A TOML file, or an App such as weather:app, looked for from the working directory.
+    host
+        Address to listen on. [default: 127.0.0.1]
+    port
+        Port to listen on; 0 picks a free one. [default: 8765]
+    allow_host
+        Host name that clients may use; repeat it for more; * allows any. Needed beyond loopback addresses.
+    allow_origin
+        Web origin that may connect, beside those of this machine; repeat it for more.
+    log_level
+        debug, info, warning or error. [default: info]
+    log_format
+        console, or json for a line of JSON per event. [default: console]
+    """
+    from mcptrio.cli.serve import serve
+
+    flags = _server_flags(host, port, allow_host, allow_origin, log_level, log_format)
+    return serve(target, flags=flags, environ=os.environ)
+
+
+@app.command(group=SERVERS)
+def check(
+    config: Annotated[Path, Parameter(name="CONFIG.toml")],
+    /,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    allow_host: Names = None,
+    allow_origin: Names = None,
+    log_level: str | None = None,
+    log_format: str | None = None,
+    json: Json = False,
+) -> int:
+    """Validate a configuration, and show each value and where it comes from.
+
+    Takes the flags of serve, and shows what they would change. Secrets are
+    not shown. Nothing is started.
+
+    Parameters
+    ----------
+    config
+        A TOML file.
+    host
+        As for serve.
+    port
+        As for serve.
+    allow_host
+        As for serve.
+    allow_origin
+        As for serve.
+    log_level
+        As for serve.
+    log_format
+        As for serve.
+    json
+        Write JSON.
+    """
+    from mcptrio.cli.check import check
+
+    flags = _server_flags(host, port, allow_host, allow_origin, log_level, log_format)
+    return check(config, flags=flags, environ=os.environ, as_json=json)
+
+
+@app.command(group=CLIENTS)
+def watch(
+    url: Url,
+    /,
+    *uris: str,
+    json: Json = False,
+    revision: Revision = "auto",
+    timeout: float = 30.0,
+) -> int:
+    """Subscribe to resources, and write a line for each change.
+
+    Goes on after a lost connection; where changes may have been missed
+    meanwhile, the line's kind is "gap". Ends with exit code 4 when the server
+    refuses a subscription, and with 0 by Ctrl-C.
+
+    Parameters
+    ----------
+    uris
+        URIs of resources.
+    json
+        A line of JSON per change: time, uri, kind, gap.
+    revision
+        Protocol revision to speak.
+    timeout
+        Seconds to wait for the server.
+    """
+    from mcptrio.cli.output import Output
+    from mcptrio.cli.remote import run_until_signal
+    from mcptrio.cli.watch import watch
+
+    if not uris:
+        raise UserError("name at least one resource to watch: mcptrio watch URL URI...")
+    remote = _remote(url, revision, timeout)
+    return run_until_signal(lambda: watch(remote, uris, Output(), as_json=json), Exit.OK)
+
+
+@app.command(group=CLIENTS)
+def call(
+    url: Url,
+    tool: str,
+    /,
+    *arguments: Annotated[str, Parameter(name="NAME=VALUE")],
+    json: Json = False,
+    revision: Revision = "auto",
+    timeout: float = 30.0,
+) -> int:
+    """Call a tool, and write what it returns. Exit code 5 when the tool reports an error.
+
+    Parameters
+    ----------
+    tool
+        Name of the tool.
+    arguments
+        Arguments: text where the tool wants text, else JSON, such as days=3 or tags='["a"]'.
+    json
+        Write the structured result as JSON.
+    revision
+        Protocol revision to speak.
+    timeout
+        Seconds to wait for the server.
+    """
+    from mcptrio.cli.call import call
+    from mcptrio.cli.output import Output
+    from mcptrio.cli.remote import run_until_signal
+
+    remote = _remote(url, revision, timeout)
+    return run_until_signal(lambda: call(remote, tool, arguments, Output(), as_json=json), Exit.INTERRUPTED)
+
+
+@app.command(group=CLIENTS)
+def read(
+    url: Url,
+    uri: str,
+    /,
+    *,
+    json: Json = False,
+    revision: Revision = "auto",
+    timeout: float = 30.0,
+) -> int:
+    """Read a resource, and write what it holds as it is: text or bytes.
+
+    Parameters
+    ----------
+    uri
+        URI of the resource.
+    json
+        Write the whole result as JSON.
+    revision
+        Protocol revision to speak.
+    timeout
+        Seconds to wait for the server.
+    """
+    from mcptrio.cli.call import read
+    from mcptrio.cli.output import Output
+    from mcptrio.cli.remote import run_until_signal
+
+    remote = _remote(url, revision, timeout)
+    return run_until_signal(lambda: read(remote, uri, Output(), as_json=json), Exit.INTERRUPTED)
+
+
+@app.command(group=CLIENTS)
+def inspect(url: Url, /, *, json: Json = False, revision: Revision = "auto", timeout: float = 30.0) -> int:
+    """Show who a server is and what it offers: tools, resources, templates, prompts.
+
+    Parameters
+    ----------
+    json
+        Write JSON.
+    revision
+        Protocol revision to speak.
+    timeout
+        Seconds to wait for the server.
+    """
+    from mcptrio.cli.inspect import inspect
+    from mcptrio.cli.output import Output
+    from mcptrio.cli.remote import run_until_signal
+
+    remote = _remote(url, revision, timeout)
+    return run_until_signal(lambda: inspect(remote, Output(), as_json=json), Exit.INTERRUPTED)
+
+
+def _server_flags(
+    host: str | None,
+    port: int | None,
+    allow_host: list[str] | None,
+    allow_origin: list[str] | None,
+    log_level: str | None,
+    log_format: str | None,
+) -> dict[str, object]:
+    return {
+        "--host": host,
+        "--port": port,
+        "--allow-host": allow_host,
+        "--allow-origin": allow_origin,
+        "--log-level": log_level,
+        "--log-format": log_format,
+    }
+
+
+def _remote(url: str, revision: str, timeout: float) -> Remote:
+    """The server of a client's command, and this process made ready to talk to it."""
+    from mcptrio.cli.log import LEVELS, set_up_logging
+    from mcptrio.cli.remote import Remote
+
+    level = os.environ.get("MCP_LOG_LEVEL", "").strip().lower() or "error"
+    if level not in LEVELS:
+        raise UserError(f"MCP_LOG_LEVEL: `{level}` is none of {', '.join(LEVELS)}")
+    if not 0 < timeout < 1e6:
+        raise UserError("--timeout must be a number of seconds above 0")
+    set_up_logging(level)
+    return Remote(url=url, revision=revision, timeout=timeout)

@@ -1,0 +1,134 @@
+"""`mcptrio serve`: a server from a configuration file, or of an App in somebody's module."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from mcptrio.app import Address, App, run
+from mcptrio.cli.check import load_or_explain
+from mcptrio.cli.exits import Exit, NobodyReads, UserError, first
+from mcptrio.cli.log import set_up_logging
+from mcptrio.cli.output import print_text
+from mcptrio.cli.target import is_config, load_app
+from mcptrio.config import Config, ServerTable, server_settings
+from mcptrio.sources.secret import SecretMissing
+from mcptrio.supervision import Escalation
+
+_log = structlog.get_logger("mcptrio.cli")
+
+
+def serve(target: str | None, *, flags: Mapping[str, object], environ: Mapping[str, str]) -> int:
+    """Serve until a signal. The first line on standard output is JSON: `endpoint` and `websocket`, the URLs.
+
+    Raises:
+        UserError: there is nothing to serve, or it cannot be served like this.
+    """
+    if target is None:
+        raise UserError(
+            "there is nothing to serve: name a configuration (mcptrio serve CONFIG.toml) "
+            "or an app (mcptrio serve module:app), or try mcptrio demo"
+        )
+    if is_config(target):
+        config = load_or_explain(Path(target), flags=flags, environ=environ)
+        set_up_logging(config.server.log_level, config.server.log_format)
+        app = configured_app(config)
+    else:
+        config = load_or_explain(None, flags=flags, environ=environ)
+        set_up_logging(config.server.log_level, config.server.log_format)
+        app = load_app(target)
+        _limit_connections(app, config)
+    run_app(app, config.server, announce)
+    return Exit.OK
+
+
+def configured_app(config: Config) -> App:
+    """The App that a configuration describes, with its sources.
+
+    Raises:
+        UserError: a source refuses its settings, or a secret is not where they say.
+    """
+    server = config.server
+    app = App(server.name, instructions=server.instructions, settings=server_settings(server.limits))
+    for index, source in enumerate(config.sources):
+        try:
+            source.kind.install(app.registry, source.settings)
+        except (SecretMissing, ValueError) as error:
+            raise UserError(f"source[{index}]: {error}") from None
+    return app
+
+
+def run_app(app: App, server: ServerTable, on_ready: Callable[[Address], None]) -> None:
+    """Run an app as this process, until a signal has ended it.
+
+    Raises:
+        UserError: the address cannot be listened on, or a part of the server could not be kept running.
+    """
+    ready = False
+
+    def now_ready(address: Address) -> None:
+        nonlocal ready
+        ready = True
+        on_ready(address)
+
+    try:
+        run(
+            app,
+            host=server.host,
+            port=server.port,
+            allowed_hosts=server.allowed_hosts,
+            allowed_origins=server.allowed_origins,
+            on_ready=now_ready,
+        )
+    except OSError as error:
+        if ready:
+            raise
+        raise UserError(bind_message(error, server.host, server.port)) from None
+    except Escalation as error:
+        cause = first(error.__cause__ or error)
+        why = "" if cause is error else f" ({type(cause).__name__}: {cause})"
+        raise UserError(f"the server gave up: {error}{why}; the log above says more", Exit.FAULT) from None
+
+
+def bind_message(error: OSError, host: str, port: int) -> str:
+    """Why an address cannot be listened on, and what to do."""
+    codes = {each.errno for each in _flat(error)}
+    if errno.EADDRINUSE in codes:
+        return f"port {port} of {host} is taken: choose another with --port, or --port 0 for a free one"
+    if errno.EACCES in codes:
+        return f"port {port} of {host} is not open to this user: choose one above 1023 with --port"
+    if errno.EADDRNOTAVAIL in codes:
+        return f"{host} is no address of this machine: choose one with --host, such as 127.0.0.1"
+    return f"cannot listen on {host}, port {port}: {error}"
+
+
+def _flat(error: BaseException | None) -> list[OSError]:
+    """The system's errors behind one that Trio made of them."""
+    if isinstance(error, BaseExceptionGroup):
+        return [found for each in error.exceptions for found in _flat(each)]
+    if isinstance(error, OSError):
+        return [error, *_flat(error.__cause__)]
+    return []
+
+
+def announce(address: Address) -> None:
+    """The one line on standard output. A server whose output nobody reads serves all the same."""
+    line = {"endpoint": address.endpoint, "websocket": address.websocket}
+    try:
+        print_text(msgspec.json.encode(line).decode() + "\n")
+    except (NobodyReads, OSError):
+        _log.warning("nobody reads standard output")
+
+
+def _limit_connections(app: App, config: Config) -> None:
+    """An app has its own limits; what the environment says stands over them."""
+    for setting in config.settings():
+        if setting.path == ("server", "limits", "max_connections") and setting.origin.layer == "environment":
+            assert isinstance(setting.value, int)
+            limits = dataclasses.replace(app.settings.limits, max_connections=setting.value)
+            app.settings = dataclasses.replace(app.settings, limits=limits)

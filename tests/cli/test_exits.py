@@ -1,0 +1,105 @@
+"""Every end has its exit code; a mistake is a line, and only a fault has a traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from mcptrio.cli.exits import Exit, NobodyReads, UserError, first, run_to_exit, say
+from mcptrio.cli.output import Output, print_text, write_all
+
+
+def raising(error: BaseException) -> int:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (UserError("wrong"), 2, "mcptrio: wrong\n"),
+        (UserError("not there", Exit.UNREACHABLE), 3, "mcptrio: not there\n"),
+        (ExceptionGroup("", [ExceptionGroup("", [UserError("deep", Exit.REFUSED)])]), 4, "mcptrio: deep\n"),
+        (NobodyReads(), 0, ""),
+        (ExceptionGroup("", [NobodyReads()]), 0, ""),
+        (KeyboardInterrupt(), 130, ""),
+        (BaseExceptionGroup("", [KeyboardInterrupt()]), 130, ""),
+    ],
+)
+def test_an_expected_end_has_its_exit_code_and_no_traceback(
+    error: BaseException, code: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_to_exit(lambda: raising(error)) == code
+    assert capsys.readouterr() == ("", told)
+
+
+def test_a_fault_stays_an_exception() -> None:
+    with pytest.raises(ZeroDivisionError):
+        run_to_exit(lambda: 1 // 0)
+
+
+def test_a_fault_beside_a_mistake_stays_an_exception(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        run_to_exit(lambda: raising(ExceptionGroup("", [UserError("x"), ValueError("fault")])))
+    assert isinstance(first(caught.value), ValueError)
+
+
+def test_a_command_that_ends_gives_its_own_code() -> None:
+    assert run_to_exit(lambda: 5) == 5
+
+
+def test_exit_codes_are_distinct() -> None:
+    assert len({each.value for each in Exit}) == len(Exit.__members__)
+
+
+def test_what_is_said_shows_no_secret_and_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say("password=hunter2 \x1b[2J")
+    assert capsys.readouterr().err == "password=*** \\x1b[2J\n"
+
+
+def test_saying_something_to_nobody_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        say("x")
+        monkeypatch.undo()
+        with pytest.raises(BrokenPipeError):
+            stream.close()
+
+
+async def test_output_is_written_whole_and_in_order() -> None:
+    reader, writer = os.pipe()
+    output = Output(writer)
+    await output.line("first ö")
+    await output.write(b"\xff\x00")
+    os.close(writer)
+    with open(reader, "rb") as stream:
+        assert stream.read() == "first ö\n".encode() + b"\xff\x00"
+    assert not Output(0).isatty() or os.isatty(0)
+
+
+async def test_a_reader_that_has_gone_is_noticed() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with pytest.raises(NobodyReads):
+        await Output(writer).line("x")
+    os.close(writer)
+
+
+def test_more_than_a_pipe_holds_is_written_whole() -> None:
+    import threading
+
+    reader, writer = os.pipe()
+    data = os.urandom(300_000)
+    thread = threading.Thread(target=lambda: (write_all(writer, data), os.close(writer)))
+    thread.start()
+    with open(reader, "rb") as stream:
+        assert stream.read() == data
+    thread.join()
+
+
+def test_text_is_printed_to_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
+    print_text("hello\n")
+    assert capfd.readouterr().out == "hello\n"

@@ -1,0 +1,1 @@
+"""What must hold under cancellation, crashes, slow readers and storms."""
