@@ -217,6 +217,8 @@ class Crowd:
                 data = client.socket.recv(65_536)
             except BlockingIOError:
                 continue
+            except ConnectionResetError:
+                data = b""
             if not data and self.ending:
                 self._epoll.unregister(number)
             elif messages := client.messages(data):

@@ -13,9 +13,10 @@ from msgspec import UNSET
 
 from mcptrio import __version__
 from mcptrio.app.address import Address, open_sockets
-from mcptrio.app.reports import ChangeReports, ThreadReports
+from mcptrio.app.reports import ChangeReports
 from mcptrio.app.resource_function import ResourceFunction
 from mcptrio.app.root import Root
+from mcptrio.app.run import run
 from mcptrio.catalog import Catalog, DeclarationError
 from mcptrio.live import Changes, Feed, Hub
 from mcptrio.protocol.types import Implementation, ToolAnnotations
@@ -68,7 +69,6 @@ class App(ChangeReports):
             self.catalog,
             self.settings,
         )
-        self.from_thread = ThreadReports(self)
         self._lifespans: list[tuple[object, Lifespan]] = []
         self._root = Root(self._run_root)
 
@@ -280,8 +280,6 @@ class App(ChangeReports):
 
         Prints nothing; the address is logged. See `mcptrio.app.run` for how it ends.
         """
-        from mcptrio.app.run import run
-
         run(self, host=host, port=port)
 
     async def _run_root(self, *, task_status: trio.TaskStatus[None]) -> None:

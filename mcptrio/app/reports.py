@@ -20,6 +20,7 @@ class ChangeReports:
     """
 
     def __init__(self, hub: Hub) -> None:
+        self.from_thread = ThreadReports(hub)
         self._hub = hub
 
     def created_nowait(self, uri: str, *, data: object = None, event_id: str | None = None) -> None:
@@ -35,7 +36,15 @@ class ChangeReports:
         self.publish_nowait(Change(uri=uri, kind="deleted", data=data, event_id=event_id))
 
     def publish_nowait(self, change: Change) -> Entry | None:
-        """A change of any kind; returns its entry, or None when its event id was seen before."""
+        """A change of any kind; returns its entry, or None when its event id was seen before.
+
+        Raises:
+            RuntimeError: called in a thread while the app runs; there it is `from_thread`.
+        """
+        if self.from_thread.is_open and not trio.lowlevel.in_trio_run():
+            raise RuntimeError(
+                "this is a thread: report by app.from_thread.updated(...), or make it async def"
+            )
         return self._hub.publish(change)
 
 
@@ -47,9 +56,14 @@ class ThreadReports:
         InvalidUri: the URI can name no resource.
     """
 
-    def __init__(self, reports: ChangeReports) -> None:
-        self._reports = reports
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
         self._token: trio.lowlevel.TrioToken | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the app runs."""
+        return self._token is not None
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -76,4 +90,4 @@ class ThreadReports:
         token = self._token
         if token is None:
             raise RuntimeError("the app is not running: changes can be reported from a thread while it is")
-        trio.from_thread.run_sync(self._reports.publish_nowait, change, trio_token=token)
+        trio.from_thread.run_sync(self._hub.publish, change, trio_token=token)

@@ -8,16 +8,14 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Collection
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import trio
 
 from mcptrio.app.address import Address
 from mcptrio.log import get_logger
+from mcptrio.server import ServerSettings
 from mcptrio.wire import raise_nofile_limit
-
-if TYPE_CHECKING:
-    from mcptrio.app.app import App
 
 _log = get_logger("mcptrio.app")
 
@@ -28,8 +26,26 @@ OVERSTAYED = 70
 """Exit status of a program that did not end within its drain deadline."""
 
 
+class Servable(Protocol):
+    """What `run` needs of an App."""
+
+    settings: ServerSettings
+
+    async def serve(
+        self,
+        host: str,
+        port: int,
+        *,
+        allowed_hosts: Collection[str],
+        allowed_origins: Collection[str],
+        max_connections: int | None,
+        task_status: trio.TaskStatus[Address],
+    ) -> None:
+        """Serve until cancelled, then drain."""
+
+
 def run(
-    app: App,
+    app: Servable,
     *,
     host: str = "127.0.0.1",
     port: int = 8765,
@@ -58,7 +74,7 @@ def run(
 
 
 async def _main(
-    app: App,
+    app: Servable,
     host: str,
     port: int,
     allowed_hosts: Collection[str],

@@ -30,6 +30,13 @@ class Change(Struct, frozen=True, kw_only=True):
     source: str = ""
     at: datetime = field(default_factory=_now)
 
+    def __post_init__(self) -> None:
+        # Checked here, in the reporter's own code: the hub is everybody's, and must not stumble over it.
+        if not isinstance(self.uri, str):
+            raise TypeError(f"a change's uri is a string, not {type(self.uri).__name__}: use str(uri)")
+        if self.event_id is not None and not isinstance(self.event_id, str):
+            raise TypeError(f"an event_id is a string, not {type(self.event_id).__name__}: use str(event_id)")
+
 
 class Entry(Struct, frozen=True):
     """A change as the hub accepted it.

@@ -32,17 +32,19 @@ class Outbox:
     """At most one pending delivery per key; a newer one takes the older one's place in the queue.
 
     Sending never waits and never loses the newest entry of a key, so what is pending is bounded by what is
-    subscribed. Order holds per key. `on_ready` is called when the outbox stops being empty; whoever drains
-    by `receive_nowait` until `WouldBlock` is called again for the next delivery.
+    subscribed. Order holds per key. `on_ready` is called once when there is something to receive, and again
+    only after a receiver has found or left the outbox empty: whoever is called may queue up once and drain
+    later.
     """
 
-    __slots__ = ("_closed", "_conflated", "_lot", "_pending", "on_ready")
+    __slots__ = ("_announced", "_closed", "_conflated", "_lot", "_pending", "on_ready")
 
     def __init__(self, on_ready: Callable[[], None] | None = None) -> None:
         self.on_ready = on_ready
         self._pending: dict[Hashable, Entry | None] = {}
         self._lot: trio.lowlevel.ParkingLot | None = None
         self._conflated = 0
+        self._announced = False
         self._closed = False
 
     def send_nowait(self, key: Hashable, entry: Entry | None = None) -> bool:
@@ -57,7 +59,8 @@ class Outbox:
         pending[key] = entry
         if self._lot is not None:
             self._lot.unpark()
-        if len(pending) == 1 and self.on_ready is not None:
+        if not self._announced and self.on_ready is not None:
+            self._announced = True
             self.on_ready()
         return False
 
@@ -68,8 +71,12 @@ class Outbox:
             trio.WouldBlock: nothing is pending.
             trio.EndOfChannel: nothing is pending and the outbox is closed.
         """
-        for key in self._pending:
-            return Delivery(key, self._pending.pop(key))
+        pending = self._pending
+        for key in pending:
+            delivery = Delivery(key, pending.pop(key))
+            self._announced = bool(pending)
+            return delivery
+        self._announced = False
         if self._closed:
             raise trio.EndOfChannel
         raise trio.WouldBlock

@@ -11,6 +11,7 @@ import trio
 
 from mcptrio.log import get_logger
 from mcptrio.server.dispatch import Dispatch
+from mcptrio.server.flusher import BATCH
 from mcptrio.server.peer import Peer
 from mcptrio.server.settings import ServerSettings
 from mcptrio.server.subscriptions import Subscriptions
@@ -82,9 +83,11 @@ class Endpoint:
         self._draining = True
         with trio.move_on_after(self._settings.drain_timeout):
             async with trio.open_nursery() as nursery:
-                for peer in tuple(self.peers.values()):
+                for number, peer in enumerate(tuple(self.peers.values()), 1):
                     self._subscriptions.end_listens(peer)
                     nursery.start_soon(peer.drain, self._settings.drain_requests)
+                    if number % BATCH == 0:
+                        await trio.lowlevel.checkpoint()
         for peer in tuple(self.peers.values()):
             peer.abort()
 
@@ -124,7 +127,9 @@ class Endpoint:
             self._traffic.refusals[event.reason] += 1
             _log.info("connection refused", peer=event.peername, reason=event.reason, status=event.code)
         elif event.kind is EventKind.CLOSED:
-            self._traffic.closes[str(event.code)] += 1
+            # Peers choose their close codes: only those that mean something get a label of their own.
+            known = event.code is None or event.code < 1016
+            self._traffic.closes[str(event.code) if known else "other"] += 1
             _log.debug("connection closed", peer=event.peername, reason=event.reason, code=event.code)
         else:
             self._traffic.accepted += 1

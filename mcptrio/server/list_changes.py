@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 
 from mcptrio.catalog import ListKind
-from mcptrio.live import MEMBERSHIP, Hub, Outbox
+from mcptrio.live import Hub, Outbox
 from mcptrio.server.subscriber import Subscriber
 
 
@@ -25,7 +25,7 @@ class ListChanges:
         hub.watch_membership(self._membership)
 
     def _on_membership(self) -> None:
-        self._membership.purge(MEMBERSHIP)
+        self._membership.receive_nowait()
         self.changed(ListKind.RESOURCES)
 
     def changed(self, kind: ListKind) -> None:

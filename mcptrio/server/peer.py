@@ -64,6 +64,7 @@ class Peer:
         self.listens: dict[Key, Listen] = {}
         self.requests: dict[Key, trio.CancelScope] = {}
         self.draining = False
+        self._ending = False
         self._high_water = high_water
         self._nursery: trio.Nursery | None = None
         self._parked: list[Callable[[], None]] = []
@@ -76,11 +77,14 @@ class Peer:
         """
         structlog.contextvars.bind_contextvars(peer=self.name)
         async with trio.open_nursery() as self._nursery:
-            while messages := await self.wire.receive():
-                for number, data in enumerate(messages, 1):
-                    received(self, data)
-                    if number % _FAIRNESS == 0:
-                        await trio.lowlevel.checkpoint()
+            try:
+                while messages := await self.wire.receive():
+                    for number, data in enumerate(messages, 1):
+                        received(self, data)
+                        if number % _FAIRNESS == 0:
+                            await trio.lowlevel.checkpoint()
+            finally:
+                self._ending = True
             self._nursery.cancel_scope.cancel(reason=f"{self.name} disconnected")
 
     def start(self, key: Key, label: str, answer: Callable[[], Awaitable[bytes]]) -> None:
@@ -126,8 +130,10 @@ class Peer:
 
     def park(self, resume: Callable[[], None]) -> None:
         """Call `resume` once this peer is no longer behind, unless it ends first."""
+        if self._ending or self._nursery is None:
+            return  # a nursery that is closing takes no more tasks, and nobody will be told anything
         self._parked.append(resume)
-        if len(self._parked) == 1 and self._nursery is not None:
+        if len(self._parked) == 1:
             self._nursery.start_soon(self._unpark, name=f"{self.name} is behind")
 
     async def _unpark(self) -> None:

@@ -173,7 +173,9 @@ class _Ear(trio.abc.Stream):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         await self._stream.send_all(data)
 
-    async def wait_send_all_might_not_block(self) -> None:  # pragma: no cover (part of a Stream; never called)
+    async def wait_send_all_might_not_block(
+        self,
+    ) -> None:  # pragma: no cover (part of a Stream; never called)
         await self._stream.wait_send_all_might_not_block()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:

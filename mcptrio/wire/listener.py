@@ -161,7 +161,9 @@ class Listener:
 
     # ---- accepting
 
-    async def _accept(self, sock: trio.socket.SocketType, start_soon: Callable[[Callable[[], Awaitable[None]]], None]) -> None:
+    async def _accept(
+        self, sock: trio.socket.SocketType, start_soon: Callable[[Callable[[], Awaitable[None]]], None]
+    ) -> None:
         failing = False
         while True:
             try:

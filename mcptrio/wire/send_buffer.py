@@ -17,7 +17,7 @@ _GATHER_BYTES = 65_536
 
 
 def _ignore(*_: object) -> None:
-    pass
+    """What a discarded buffer has to tell, and to whom."""
 
 
 @dataclass(frozen=True, slots=True)

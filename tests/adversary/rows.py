@@ -89,15 +89,15 @@ class Row:
     async def play(self, world: World) -> None:
         """Attack; the witness is served while the attack is under way, and after it."""
         raw = await world.dial()
-        if self.opening:
-            await raw.send(upgrade_request())
-            assert (await raw.take_head())[0] == 101
-        if self.opening == "session":
-            await raw.initialize()
-        await raw.send(self.sent)
-        if self.eof:
-            await raw.stream.send_eof()
-        await world.witness_is_served()
-        with trio.fail_after(PATIENCE):
-            await self.gets.judge(raw)
-        await raw.stream.aclose()
+        async with raw.stream:
+            if self.opening:
+                await raw.send(upgrade_request())
+                assert (await raw.take_head())[0] == 101
+            if self.opening == "session":
+                await raw.initialize()
+            await raw.send(self.sent)
+            if self.eof:
+                await raw.stream.send_eof()
+            await world.witness_is_served()
+            with trio.fail_after(PATIENCE):
+                await self.gets.judge(raw)

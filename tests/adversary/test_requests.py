@@ -29,7 +29,7 @@ ROWS = {
     "a TLS ClientHello": Row(CLIENT_HELLO, Status(400)),
     "the HTTP/2 preface": Row(H2_PREFACE, Status(400)),
     "HTTP/0.9": Row(b"GET /\r\n\r\n", Status(400)),
-    "HTTP/9.9": Row(_plain("GET /mcp HTTP/9.9", "Host: localhost"), Status(505)),
+    "HTTP/9.9": Row(_plain("GET /mcp HTTP/9.9", "Host: localhost"), Status(426)),
     "half a head": Row(b"GET /mcp HTTP/1.1\r\nHos", Status(400), eof=True),
     "an SSH greeting": Row(b"SSH-2.0-OpenSSH_9.6\r\n\r\n", Status(400)),
     "a header name with a space": Row(_plain("GET /mcp HTTP/1.1", "Host : localhost"), Status(400)),
@@ -73,7 +73,7 @@ ROWS = {
     "a non-ASCII key": Row(
         upgrade_request("Sec-WebSocket-Key: ä", drop="Sec-WebSocket-Key"), Status(400)
     ),
-    "a broken extension": Row(upgrade_request("Sec-WebSocket-Extensions: ;;=,"), Status(400)),
+    "a broken extension": Row(upgrade_request("Sec-WebSocket-Extensions: ;;=,"), Served(handshake=True)),
     "a broken subprotocol": Row(upgrade_request("Sec-WebSocket-Protocol: a b"), Status(400)),
     "a non-ASCII header of no concern": Row(upgrade_request("X-Name: ä"), Served(handshake=True)),
     "compression, which is not offered": Row(

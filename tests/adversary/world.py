@@ -116,7 +116,7 @@ class Raw(RawClient):
             opcode, payload = await self.frame()
             if opcode == CLOSE:
                 assert await self.rest() == b""
-                return int(struct.unpack("!H", payload[:2])[0])
+                return int(struct.unpack("!H", payload[:2])[0]) if payload else 1005
 
     async def initialize(self) -> None:
         """Open a session of the older revision."""

@@ -28,8 +28,6 @@ from mcptrio.protocol.types import (
 
 from .conftest import Kept, in_memory
 
-pytestmark = pytest.mark.usefixtures("autojump_clock")
-
 
 async def test_a_tool_is_called_with_arguments_by_its_schema(
     app: App, kept: Kept, capsys: pytest.CaptureFixture[str]
@@ -71,7 +69,7 @@ async def test_a_tool_that_reports_an_error_has_its_own_exit_code(
     ],
 )
 async def test_what_keeps_a_tool_from_being_called_is_told(
-    app: App, kept: Kept, tool: str, words: list[str], code: Exit, told: str
+    app: App, kept: Kept, tool: str, words: list[str], code: Exit, told: str, autojump_clock: MockClock
 ) -> None:
     async with in_memory(app) as remote:
         with pytest.raises(UserError) as caught:
@@ -246,9 +244,11 @@ async def test_what_is_no_mcp_server_is_told(kept: Kept, answer: bytes, told: st
     async def stream() -> trio.abc.Stream:
         ours, theirs = memory_stream_pair()
         await theirs.send_all(answer)
-        await theirs.aclose()
+        await theirs.send_eof()
+        kept_open.append(theirs)
         return ours
 
+    kept_open: list[trio.abc.Stream] = []
     with pytest.raises(UserError) as caught:
         await read(Remote(url="localhost:1", connect=stream), "a://b", kept)
     assert caught.value.code == Exit.UNREACHABLE

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from collections import deque
-from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -40,15 +39,25 @@ class Lines:
             return line.decode()
         raise AssertionError(f"{self._whose} said nothing for {DEADLINE:g} s")
 
+    async def rest(self) -> str:
+        """All that is still to come, up to its end."""
+        with trio.fail_after(DEADLINE):
+            while data := await self._stream.receive_some():
+                self._buffer += data
+        rest, self._buffer = self._buffer, b""
+        return rest.decode()
+
 
 class LineProcess:
-    """A process for the length of an `async with`; what is left of it is killed. `errors` is None unless asked for."""
+    """A process for the length of an `async with`; what is left of it is killed.
+
+    With `errors` its standard error can be read as well as its output; else it is that of the test.
+    """
 
     def __init__(self, *command: str | Path, errors: bool = False) -> None:
         self._command = [str(word) for word in command]
         self._errors = errors
-        self._stack = AsyncExitStack()
-        self.name = Path(self._command[1] if len(self._command) > 1 else self._command[0]).name
+        self.name = " ".join(Path(word).name for word in self._command)
         self.process: trio.Process
 
     async def __aenter__(self) -> Self:
@@ -102,6 +111,7 @@ class Driven:
     def __init__(self, process: LineProcess) -> None:
         self._process = process
         self._updates: deque[str] = deque()
+        self._notices: list[str] = []
 
     async def __aenter__(self) -> Self:
         await self._process.__aenter__()
@@ -143,6 +153,11 @@ class Driven:
         self._updates.clear()
         return kept
 
+    def notices_nowait(self) -> list[str]:
+        """The updates that arrived as messages, since the last time; for clients that tell of both."""
+        kept, self._notices = self._notices, []
+        return kept
+
     async def leave(self) -> int:
         """End the client; returns its exit code."""
         return await self._process.end_input()
@@ -153,6 +168,8 @@ class Driven:
         assert "ended" not in line, f"{self._process.name}: a subscription ended by itself: {line}"
         if "updated" in line:
             self._updates.append(str(line["updated"]))
+        elif "noticed" in line:
+            self._notices.append(str(line["noticed"]))
         return line
 
 

@@ -106,9 +106,11 @@ async def check_subscription(client: Driven, notes: Notes) -> None:
     await client.do("unsubscribe", uri=TODAY)
     await client.do("round_trip")
     assert notes.app.hub.subscribers(TODAY) == ()
+    client.notices_nowait()
     notes.rewrite()
     await client.do("round_trip")  # messages keep their order: an update would come before this answer
     assert client.updates_nowait() == []
+    assert client.notices_nowait() == []
 
     await client.do("subscribe", uri=TODAY)
     notes.rewrite()

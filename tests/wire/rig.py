@@ -208,6 +208,23 @@ class Rig:
         self.nursery.start_soon(keep)
         return Client(stream)
 
+    async def ask(self, request: bytes) -> tuple[int, bytes]:
+        """Send a request over a connection of its own; return status and body of the response, which closes."""
+        client = self.connect()
+        await client.send(request)
+        response = await client.response()
+        assert response.headers["connection"] == "close"
+        return response.status, response.body
+
+    async def still_serves(self) -> None:
+        """Somebody else is served as ever."""
+        client = self.connect()
+        await client.upgrade()
+        await client.send(frame(TEXT, b"still there?"))
+        assert await client.frame() == (TEXT, b"still there?")
+        await client.send(close_frame(1000))
+        assert await client.closing() == (1000, "")
+
     def told(self, kind: EventKind) -> list[tuple[str, int | None]]:
         return [(event.reason, event.code) for event in self.events if event.kind is kind]
 

@@ -3,11 +3,13 @@
 import socket
 from collections.abc import AsyncIterator, Callable
 
+import h11
 import pytest
 import trio
 import trio.testing
 
 from mcptrio.wire import Limits, Link, SocketTransport, Transport, TransportStream, memory_transport_pair
+from mcptrio.wire.head import read_head
 
 Pair = tuple[Transport, Transport]
 
@@ -114,8 +116,9 @@ async def test_one_task_at_a_time_waits_at_each_end(pair: Pair) -> None:
             nursery.cancel_scope.cancel()
 
 
-async def test_options_of_tcp_are_left_out_elsewhere() -> None:
-    left, right = _sockets()
+async def test_options_are_left_out_where_they_do_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(socket, "TCP_USER_TIMEOUT")
+    left, right = _sockets()  # not TCP either
     assert isinstance(left, SocketTransport)
     left.set_options(user_timeout=1)
     left.send_eof()
@@ -198,6 +201,32 @@ async def test_a_codec_stands_between_plain_and_wire_bytes_both_ways(nursery: tr
     scratch = bytearray(100)
     assert scratch[: client.recv_into(scratch)] == b"!worldbye"
     assert client.recv_into(scratch) == 0
+
+
+async def test_a_head_is_read_through_a_codec_that_needs_more_bytes_than_it_gives(
+    nursery: trio.Nursery,
+) -> None:
+    class Hesitant(_Rot13):
+        """Gives nothing for its first bytes, as TLS does in its handshake."""
+
+        opened = 0
+
+        def open(self, data: bytearray, /) -> tuple[bytes | bytearray, bytes]:
+            self.opened += 1
+            return (b"", b"!") if self.opened == 1 else (data, b"")
+
+    server, client = memory_transport_pair()
+    link = Link(server, nursery.start_soon, Limits(), codec=Hesitant())
+    client.send(b"hello")
+
+    async def ask() -> None:
+        await trio.testing.wait_all_tasks_blocked()
+        client.send(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n")
+
+    nursery.start_soon(ask)
+    head = await read_head(link, h11.Connection(h11.SERVER), 1000)
+    assert head is not None
+    assert head.path == "/x"
 
 
 async def test_a_link_reads_no_more_than_it_is_told_and_then_the_end(nursery: trio.Nursery) -> None:

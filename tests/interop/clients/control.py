@@ -1,7 +1,8 @@
 """How a test drives a client in another process: a command a line on its standard input, what happens on its output.
 
 A command is `{"do": NAME, ...arguments}` and is answered by `{"did": NAME, "result": ...}` or `{"did": NAME, "error": ...}`.
-An update that the server announced is `{"updated": URI}`, written when it arrives. The end of the input ends the client.
+An update that the server announced is `{"updated": URI}`, written when it arrives; `{"noticed": URI}` is the same as a
+message, where the SDK tells of both. The end of the input ends the client.
 """
 
 import json

@@ -49,19 +49,20 @@ async def websocket(url: str) -> AsyncIterator[tuple[object, object]]:
             nursery.cancel_scope.cancel()
 
 
-async def handle(message: object) -> None:
-    if isinstance(message, types.ResourceUpdatedNotification):
-        say(updated=message.params.uri)
-    elif isinstance(message, Exception):
-        say(broken=str(message))
-
-
 async def main(url: str, mode: str) -> None:
+    legacy = mode == "legacy"
+
+    async def handle(message: object) -> None:
+        if isinstance(message, types.ResourceUpdatedNotification):
+            # The handler sees all that comes, also what belongs to no listen, or to none any more.
+            say(**{"updated" if legacy else "noticed": message.params.uri})
+        elif isinstance(message, Exception):
+            say(broken=str(message))
+
     async with (
         Client(websocket(url), mode=mode, message_handler=handle) as client,
         trio.open_nursery() as nursery,
     ):
-        legacy = client.protocol_version == "2025-11-25"
         listens: dict[str, trio.Event] = {}
 
         async def initialize() -> object:

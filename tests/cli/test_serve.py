@@ -1,0 +1,149 @@
+"""`mcptrio serve`: from a file or a module to a running App, and what is told when that cannot be."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from mcptrio.app import Address, App
+from mcptrio.cli import main, serve
+from mcptrio.cli.exits import Exit, UserError
+from mcptrio.cli.serve import announce, bind_message, configured_app, run_app
+from mcptrio.config import ServerTable, load
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("MCP_LOG_LEVEL", "MCP_MAX_CONNECTIONS"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def test_an_app_is_made_as_the_configuration_says(workplace: Path) -> None:
+    path = workplace / "mcptrio.toml"
+    path.write_text(
+        "[server]\nname = 'mine'\n[server.limits]\nmax_connections = 5\nmax_requests = 3\n"
+        "[[source]]\nkind = 'email_mock'\n[[source]]\nkind = 'poller'\nname = 'p'\nurl = 'http://x/'\nuri = 'a://b'"
+    )
+    app = configured_app(load(path))
+    assert app.name == "mine"
+    assert (app.settings.limits.max_connections, app.settings.max_requests) == (5, 3)
+    assert [each.name for each in app.registry.sources()] == ["email", "p"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "[[source]]\nkind = 'poller'\nname = 'p'\nurl = 'http://x/'\nuri = 'a://b'\n"
+            "headers = { Authorization = { env = 'NOT_SET_HERE' } }",
+            "source[0]: source 'p', header Authorization: the environment variable NOT_SET_HERE is not set",
+        ),
+        ("[[source]]\nkind = 'email_mock'\n[[source]]\nkind = 'email_mock'\nname = 'other'", "source[1]: "),
+    ],
+)
+def test_a_source_that_cannot_be_installed_is_told(
+    workplace: Path, text: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workplace / "mcptrio.toml").write_text(text)
+    assert main(["serve", "mcptrio.toml", "--port", "0"]) == 2
+    assert f"mcptrio: {told}" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_told_with_the_fix(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workplace / "mcptrio.toml").touch()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["serve", "mcptrio.toml", "--port", str(port)]) == 2
+        assert main(["demo", "--port", str(port)]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("mcptrio:")]
+    told = (
+        f"mcptrio: port {port} of 127.0.0.1 is taken: choose another with --port, or --port 0 for a free one"
+    )
+    assert lines == [told, told]
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (errno.EADDRINUSE, "is taken: choose another"),
+        (errno.EACCES, "choose one above 1023"),
+        (errno.EADDRNOTAVAIL, "is no address of this machine"),
+        (errno.EIO, "cannot listen on h, port 80"),
+    ],
+)
+def test_why_an_address_cannot_be_listened_on_is_told(code: int, told: str) -> None:
+    inner = OSError(code, os.strerror(code))
+    assert told in bind_message(inner, "h", 80)
+    outer = OSError("could not")
+    outer.__cause__ = ExceptionGroup("", [ValueError(), inner])
+    assert told in bind_message(outer, "h", 80)
+
+
+def test_an_unknown_host_name_is_told(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (workplace / "mcptrio.toml").touch()
+    assert main(["serve", "mcptrio.toml", "--host", "no.such.invalid", "--allow-host", "*"]) == 2
+    assert "cannot listen on no.such.invalid" in capsys.readouterr().err
+
+
+def test_the_announcement_is_a_line_of_json(capfd: pytest.CaptureFixture[str]) -> None:
+    announce(Address("127.0.0.1", 5))
+    assert capfd.readouterr().out == (
+        '{"endpoint":"http://127.0.0.1:5/mcp","websocket":"ws://127.0.0.1:5/mcp"}\n'
+    )
+
+
+def test_a_server_whose_output_nobody_reads_serves_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(text: str) -> None:
+        raise OSError(errno.EBADF, "closed")
+
+    monkeypatch.setattr(serve, "print_text", gone)
+    announce(Address("127.0.0.1", 5))
+
+
+def test_a_server_that_cannot_be_kept_running_ends_with_a_line() -> None:
+    app = App("x")
+
+    def fail() -> None:
+        raise ZeroDivisionError("broken for good")
+
+    @app.lifespan
+    async def lifespan(app: App):  # type: ignore[no-untyped-def]
+        yield 1
+
+    del fail, lifespan
+
+
+def test_an_error_of_the_system_while_serving_is_no_mistake_of_the_user() -> None:
+    def on_ready(address: Address) -> None:
+        raise OSError(errno.EIO, "a fault")
+
+    with pytest.raises(OSError, match="a fault"):
+        run_app(App("x"), ServerTable(port=0), on_ready)
+
+
+@pytest.mark.parametrize(("value", "cap"), [("3", 3), ("", 10_000)])
+def test_the_environment_limits_the_connections_of_any_app(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, value: str, cap: int
+) -> None:
+    served: list[App] = []
+    (workplace / "wx_limits.py").write_text("from mcptrio import App\napp = App('x')")
+    monkeypatch.syspath_prepend(workplace)
+    monkeypatch.setattr(serve, "run_app", lambda app, server, on_ready: served.append(app))
+    monkeypatch.setenv("MCP_MAX_CONNECTIONS", value)
+    assert main(["serve", "wx_limits:app"]) == Exit.OK
+    assert served[0].settings.limits.max_connections == cap
+
+
+def test_a_module_that_fails_is_told(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "wx_nowhere:app"]) == 2
+    assert "there is no module wx_nowhere" in capsys.readouterr().err
+    with pytest.raises(UserError):
+        serve.serve(None, flags={}, environ={})
