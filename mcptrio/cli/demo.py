@@ -17,6 +17,7 @@ from mcptrio.cli.masking import printable
 from mcptrio.cli.output import Output, print_text
 from mcptrio.cli.serve import run_app
 from mcptrio.live import Change, Feed, SourceState
+from mcptrio.server import ServerSettings
 from mcptrio.simulators import EmailMockSettings, JsonFeed, email_mock, serve_json_feed
 from mcptrio.sources import Registry, poller
 
@@ -24,6 +25,8 @@ INSTRUCTIONS = "A mailbox and a list of releases, both made up. Subscribe to ema
 LIVE_FEED = "email://live-feed"
 RELEASES = "releases://{id}"
 DEFAULT_PORT = 8765
+LONGEST = 1e9
+"""Bound of `--seconds`."""
 
 _UNSHOWN = 256
 """Changes that may wait for a slow terminal; beyond, they are counted instead of shown."""
@@ -88,12 +91,12 @@ def free_port_near(port: int, host: str = "127.0.0.1") -> int:
     return port
 
 
-def demo_app(output: Output, *, seconds: float | None = None) -> App:
+def demo_app(output: Output, *, seconds: float | None = None, settings: ServerSettings | None = None) -> App:
     """An App with a mailbox, and a poller of a feed that it serves itself; it writes a line for each change.
 
     After `seconds`, if given, it ends the process's server as a signal does.
     """
-    app = App("mcptrio-demo", title="mcptrio demo", instructions=INSTRUCTIONS)
+    app = App("mcptrio-demo", title="mcptrio demo", instructions=INSTRUCTIONS, settings=settings)
     board = Board(output)
     shown = ShownRegistry(app.registry, board.show_nowait)
     email_mock.install(shown, EmailMockSettings())
@@ -190,8 +193,8 @@ class ShownRegistry(Registry):
                     _repeat(feed, state, reason)
 
                 nursery.start_soon(relay)
-                await run(Feed(name, send, state))
-                nursery.cancel_scope.cancel(reason="the source has ended")
+                with send:
+                    await run(Feed(name, send, state))
 
         self._registry.add_source(name, shown, pattern=pattern)
 

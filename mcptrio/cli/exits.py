@@ -6,7 +6,7 @@ import enum
 import sys
 from collections.abc import Callable
 
-from mcptrio.cli.masking import mask_text, printable
+from mcptrio.cli.masking import printable
 
 
 class Exit(enum.IntEnum):
@@ -29,7 +29,10 @@ class Exit(enum.IntEnum):
 
 
 class UserError(Exception):
-    """What a person can put right: the message says what is wrong and what to do. No traceback is shown."""
+    """What a person can put right: the message says what is wrong and what to do. No traceback is shown.
+
+    Whoever raises it keeps secrets out of the message.
+    """
 
     def __init__(self, message: str, code: Exit = Exit.USAGE) -> None:
         super().__init__(message)
@@ -41,9 +44,9 @@ class NobodyReads(Exception):
 
 
 def say(text: str) -> None:
-    """A line for the person at the terminal, on standard error, secrets masked. Lost if nobody reads."""
+    """A line for the person at the terminal, on standard error. Lost if nobody reads."""
     try:
-        print(printable(mask_text(text)), file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
     except (OSError, ValueError):
         pass  # closed, or gone
 

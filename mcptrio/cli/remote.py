@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import trio
 
 from mcptrio.cli.exits import Exit, UserError, first, say
+from mcptrio.cli.masking import mask_text
 from mcptrio.client import Client, Connect, ConnectionLost, InvalidResponse, RpcError, TimedOut, open_client
 from mcptrio.wire.dial import parse_url
 
@@ -41,13 +42,15 @@ class Remote:
             ) as client:
                 yield client
         except ConnectionLost as error:
-            raise UserError(_connection_message(url, error), Exit.UNREACHABLE) from None
+            raise UserError(mask_text(_connection_message(url, error)), Exit.UNREACHABLE) from None
         except TimedOut as error:
-            raise UserError(f"{error}: try a longer --timeout", Exit.UNREACHABLE) from None
+            raise UserError(mask_text(f"{error}: try a longer --timeout"), Exit.UNREACHABLE) from None
         except InvalidResponse as error:
-            raise UserError(f"{url} does not speak MCP as it should: {error}", Exit.UNREACHABLE) from None
+            raise UserError(
+                mask_text(f"{url} does not speak MCP as it should: {error}"), Exit.UNREACHABLE
+            ) from None
         except RpcError as error:
-            raise UserError(f"the server refused: {error}", Exit.REFUSED) from None
+            raise UserError(mask_text(f"the server refused: {error}"), Exit.REFUSED) from None
 
 
 def normal_url(text: str) -> str:
@@ -86,7 +89,7 @@ def _system_error(error: BaseException | None) -> OSError | None:
 
 
 def _say_lost(error: Exception, delay: float) -> None:
-    say(f"connection lost ({error}); trying again in {delay:.1f} s")
+    say(mask_text(f"connection lost ({error}); trying again in {delay:.1f} s"))
 
 
 def run_until_signal(command: Callable[[], Awaitable[int]], on_signal: Exit) -> int:

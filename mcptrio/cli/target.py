@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mcptrio.app import App
 from mcptrio.cli.exits import UserError
+from mcptrio.cli.masking import mask_text
 
 
 def is_config(target: str) -> bool:
@@ -60,7 +61,7 @@ def _import(name: str) -> object:
     except Exception as error:
         # Whatever it is, it is in their code: say where.
         raise UserError(
-            f"{name} failed while it was imported: {type(error).__name__}: {error}{_place(error)}"
+            mask_text(f"{name} failed while it was imported: {type(error).__name__}: {error}") + _place(error)
         ) from None
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from mcptrio.cli.exits import Exit, say
+from mcptrio.cli.exits import Exit, UserError, say
 from mcptrio.cli.masking import printable
 from mcptrio.cli.output import Output
 from mcptrio.cli.remote import Remote
@@ -48,8 +48,7 @@ async def watch(
                     say("connected again; changes meanwhile are marked as gaps")
                 line = json_line(update, now()) if as_json else text_line(update, now())
                 await output.line(line)
-    say("the server ended the subscription")
-    return Exit.REFUSED
+    raise UserError("the server ended the subscription", Exit.REFUSED)
 
 
 def kind_of(update: Update) -> str:

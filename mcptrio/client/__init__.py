@@ -9,9 +9,11 @@ other; a `Connection` owns the requests in flight on one WebSocket; a `Session` 
 revision agreed on.
 """
 
+from mcptrio.client.call import OnProgress
 from mcptrio.client.client import Client, ClientStatistics, open_client
-from mcptrio.client.connection import Connect, Limits, OnProgress
+from mcptrio.client.connection import Connect
 from mcptrio.client.errors import ConnectionLost, InvalidResponse, TimedOut
+from mcptrio.client.limits import Limits
 from mcptrio.client.subscription import ListChanges, Subscription, Update
 from mcptrio.protocol import RpcError
 

@@ -11,8 +11,10 @@ from typing import TypeVar, overload
 
 import trio
 
-from mcptrio.client.connection import Connect, Limits, OnProgress
+from mcptrio.client.call import OnProgress
+from mcptrio.client.connection import Connect
 from mcptrio.client.errors import InvalidResponse, TimedOut
+from mcptrio.client.limits import Limits
 from mcptrio.client.line import Line
 from mcptrio.client.negotiation import Agreed, decode_result
 from mcptrio.client.subscription import ListChanges, Subscription

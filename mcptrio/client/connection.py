@@ -11,14 +11,15 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import cast
 
 import msgspec
 import trio
 import trio_websocket
 
+from mcptrio.client.call import Call, OnProgress
 from mcptrio.client.errors import ConnectionLost
+from mcptrio.client.limits import Limits
 from mcptrio.client.stream import DeadlineStream
 from mcptrio.protocol import (
     ErrorResponse,
@@ -40,76 +41,6 @@ from mcptrio.protocol.params import CancelledParams, ProgressParams
 from mcptrio.wire.dial import Endpoint
 
 Connect = Callable[[], Awaitable[trio.abc.Stream]]
-OnProgress = Callable[[float, float | None, str | None], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of one connection: times in seconds, sizes in characters (message) and messages (outbox).
-
-    `outbox` is how many messages may wait before a new request waits for room. What must not wait
-    (cancellations, answers) may be queued beyond it; at four times as many the server is taken for stalled.
-    """
-
-    heartbeat: float = 30.0
-    pong_timeout: float = 20.0
-    send_timeout: float = 30.0
-    close_timeout: float = 1.0
-    max_message: int = 16 * 1024 * 1024
-    outbox: int = 64
-
-
-class Call:
-    """A request in flight. `on_done` is called once, synchronously, when the answer or the end is there."""
-
-    __slots__ = ("_done", "_raw", "error", "id", "method", "on_done", "on_progress")
-
-    def __init__(
-        self,
-        id: RequestId,
-        method: str,
-        on_progress: OnProgress | None = None,
-        on_done: Callable[[], None] | None = None,
-    ) -> None:
-        self.id = id
-        self.method = method
-        self.on_progress = on_progress
-        self.on_done = on_done
-        self.error: Exception | None = None
-        self._raw: msgspec.Raw | None = None
-        self._done = trio.Event()
-
-    @property
-    def done(self) -> bool:
-        """Whether there is an answer or an error."""
-        return self._done.is_set()
-
-    def complete(self, raw: msgspec.Raw) -> None:
-        """The server answered."""
-        self._raw = raw
-        self._settle()
-
-    def fail(self, error: Exception) -> None:
-        """There will be no answer. The first outcome counts."""
-        if not self.done:
-            self.error = error
-            self._settle()
-
-    def _settle(self) -> None:
-        self._done.set()
-        if self.on_done is not None:
-            self.on_done()
-
-    async def wait(self) -> None:
-        """Wait until done. If cancelled, the call goes on: whoever began it abandons it."""
-        await self._done.wait()
-
-    def outcome(self) -> msgspec.Raw:
-        """The result of a call that is done, or its error raised."""
-        if self.error is not None:
-            raise self.error
-        assert self._raw is not None
-        return self._raw
 
 
 class Connection:

@@ -12,8 +12,9 @@ from functools import partial
 
 import trio
 
-from mcptrio.client.connection import Connect, Connection, Limits
+from mcptrio.client.connection import Connect, Connection
 from mcptrio.client.errors import ConnectionLost, InvalidResponse, TimedOut
+from mcptrio.client.limits import Limits
 from mcptrio.client.negotiation import Agreed, ProbeLost, negotiate
 from mcptrio.client.session import LegacySession, ModernSession, Session
 from mcptrio.client.subscription import LEAVE_TIMEOUT, AnyListener
@@ -69,7 +70,8 @@ class Line:
         self._orphans: dict[AnyListener, None] = {}
         self._orphaned = trio.lowlevel.ParkingLot()
         # A cancellation of the program reaches its body first, which then leaves its subscriptions and closes
-        # in words. That needs the connection: it is ended by `stop`, which `open_client` calls in any case.
+        # in words. That needs the connection. The deadline of this shield is `open_client`'s: it calls `stop`
+        # at most CLOSE_TIMEOUT after its body has ended, in any case.
         self._scope = trio.CancelScope(shield=True)
 
     @property

@@ -14,7 +14,8 @@ import msgspec
 import trio
 from msgspec import UNSET
 
-from mcptrio.client.connection import Call, Connection, OnProgress
+from mcptrio.client.call import Call, OnProgress
+from mcptrio.client.connection import Connection
 from mcptrio.client.errors import ConnectionLost
 from mcptrio.client.negotiation import Agreed, envelope
 from mcptrio.client.subscription import LEAVE_TIMEOUT, LIST_KINDS, AnyListener, ListKind, names_above

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Annotated
 
 import pytest
 import structlog
 import trio
 from msgspec import Meta, Struct
+from trio.testing import memory_stream_pair
+from trio_websocket import ConnectionClosed, wrap_server_stream
 
 from mcptrio.app import App
 from mcptrio.catalog import Context, ResourceNotFound, ToolError
@@ -19,7 +22,7 @@ from mcptrio.cli.remote import Remote
 
 
 class Kept(Output):
-    """Output into memory. `closed_after` lines, its reader leaves."""
+    """Output into memory."""
 
     def __init__(self, *, tty: bool = False) -> None:
         super().__init__(-1)
@@ -73,6 +76,7 @@ def app() -> App:
     @app.tool
     async def broken(why: str) -> str:
         """Always fails."""
+        await trio.lowlevel.checkpoint()
         raise ToolError(f"it broke: {why}")
 
     @app.tool
@@ -84,17 +88,20 @@ def app() -> App:
     @app.resource("news://{id}", mime_type="text/plain")
     async def article(id: str) -> str:
         """An article."""
+        await trio.lowlevel.checkpoint()
         if id not in news:
             raise ResourceNotFound(f"news://{id}")
         return news[id]
 
     @app.resource("bytes://all")
     async def everything() -> bytes:
+        await trio.lowlevel.checkpoint()
         return bytes(range(256))
 
     @app.prompt
     async def summary(topic: str, style: str = "short") -> str:
         """Summarize a topic."""
+        await trio.lowlevel.checkpoint()
         return f"Summarize {topic}, {style}"
 
     return app
@@ -110,6 +117,48 @@ async def in_memory(app: App, *, timeout: float = 5.0, revision: str = "auto") -
 
     async with app.connect():
         yield Remote(url="ws://localhost/mcp", connect=stream, timeout=timeout, revision=revision)
+
+
+@asynccontextmanager
+async def old_server(answers: Mapping[str, object]) -> AsyncIterator[Remote]:
+    """Somebody else's server, of the older revision: results by method, an int for an error's code, a str for a
+    reason to close the connection. What is not there is not found."""
+    answers = {"initialize": INITIALIZED, **answers}
+    async with trio.open_nursery() as nursery:
+
+        async def serve(stream: trio.abc.HalfCloseableStream) -> None:
+            request = await wrap_server_stream(nursery, stream)
+            connection = await request.accept(subprotocol="mcp")
+            with suppress(ConnectionClosed):
+                while True:
+                    message = json.loads(await connection.get_message())
+                    if "id" not in message:
+                        continue
+                    answer = answers.get(message["method"], -32601)
+                    reply: dict[str, object] = {"jsonrpc": "2.0", "id": message["id"]}
+                    if isinstance(answer, str):
+                        await connection.aclose(1008, answer)
+                    elif isinstance(answer, int):
+                        reply["error"] = {"code": answer, "message": "No"}
+                    else:
+                        reply["result"] = answer
+                    await connection.send_message(json.dumps(reply))
+
+        async def stream() -> trio.abc.Stream:
+            await trio.lowlevel.checkpoint()
+            ours, theirs = memory_stream_pair()
+            nursery.start_soon(serve, theirs)
+            return ours
+
+        yield Remote(url="ws://localhost/mcp", connect=stream, timeout=5, revision="2025-11-25")
+        nursery.cancel_scope.cancel(reason="the test is over")
+
+
+INITIALIZED = {
+    "protocolVersion": "2025-11-25",
+    "capabilities": {"tools": {}},
+    "serverInfo": {"name": "old", "version": "1"},
+}
 
 
 @pytest.fixture

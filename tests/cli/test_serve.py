@@ -5,15 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mcptrio.app import Address, App
-from mcptrio.cli import main, serve
+from mcptrio.cli import demo, main, serve
 from mcptrio.cli.exits import Exit, UserError
 from mcptrio.cli.serve import announce, bind_message, configured_app, run_app
 from mcptrio.config import ServerTable, load
+from mcptrio.supervision import Escalation
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +72,23 @@ def test_a_port_that_is_taken_is_told_with_the_fix(
     assert lines == [told, told]
 
 
+def test_a_demo_that_finds_its_port_taken_takes_another_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def ready(app: App, server: ServerTable, on_ready: Callable[[Address], None]) -> None:
+        on_ready(Address(server.host, server.port or 5))
+
+    monkeypatch.setattr(demo, "run_app", ready)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setattr(demo, "DEFAULT_PORT", taken.getsockname()[1])
+        assert main(["demo"]) == 0
+        assert capfd.readouterr().out.startswith(
+            f"Port {demo.DEFAULT_PORT} is taken, so this is another one.\n"
+        )
+    assert main(["demo"]) == 0
+    assert "is taken" not in capfd.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("code", "told"),
     [
@@ -108,17 +127,27 @@ def test_a_server_whose_output_nobody_reads_serves_all_the_same(monkeypatch: pyt
     announce(Address("127.0.0.1", 5))
 
 
-def test_a_server_that_cannot_be_kept_running_ends_with_a_line() -> None:
-    app = App("x")
+@pytest.mark.parametrize(
+    ("cause", "told"),
+    [
+        (None, "the server gave up: too many restarts; the log"),
+        (
+            ExceptionGroup("", [ZeroDivisionError("broken")]),
+            "too many restarts (ZeroDivisionError: broken); the log",
+        ),
+    ],
+)
+def test_a_server_that_cannot_be_kept_running_ends_with_a_line(
+    monkeypatch: pytest.MonkeyPatch, cause: Exception | None, told: str
+) -> None:
+    def escalate(app: App, **settings: object) -> None:
+        raise Escalation("too many restarts", ()) from cause
 
-    def fail() -> None:
-        raise ZeroDivisionError("broken for good")
-
-    @app.lifespan
-    async def lifespan(app: App):  # type: ignore[no-untyped-def]
-        yield 1
-
-    del fail, lifespan
+    monkeypatch.setattr(serve, "run", escalate)
+    with pytest.raises(UserError) as caught:
+        run_app(App("x"), ServerTable(), announce)
+    assert caught.value.code == Exit.FAULT
+    assert told in str(caught.value)
 
 
 def test_an_error_of_the_system_while_serving_is_no_mistake_of_the_user() -> None:
@@ -134,11 +163,12 @@ def test_the_environment_limits_the_connections_of_any_app(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, value: str, cap: int
 ) -> None:
     served: list[App] = []
-    (workplace / "wx_limits.py").write_text("from mcptrio import App\napp = App('x')")
+    module = f"wx_limits{value}"
+    (workplace / f"{module}.py").write_text("from mcptrio import App\napp = App('x')")
     monkeypatch.syspath_prepend(workplace)
     monkeypatch.setattr(serve, "run_app", lambda app, server, on_ready: served.append(app))
     monkeypatch.setenv("MCP_MAX_CONNECTIONS", value)
-    assert main(["serve", "wx_limits:app"]) == Exit.OK
+    assert main(["serve", f"{module}:app"]) == Exit.OK
     assert served[0].settings.limits.max_connections == cap
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
+from typing import cast
 
 import pytest
 import trio
@@ -16,7 +17,7 @@ from mcptrio.app import App
 from mcptrio.cli.exits import Exit, NobodyReads, UserError
 from mcptrio.cli.remote import Remote
 from mcptrio.cli.watch import json_line, text_line, watch
-from mcptrio.client import Update
+from mcptrio.client import Client, Update
 
 from .conftest import Kept, in_memory
 
@@ -126,6 +127,44 @@ async def test_cancelling_it_leaves_no_subscription(app: App, kept: Kept, autoju
         async with watching(remote, kept, "news://one"):
             await subscribed(app, "news://one")
         assert not app.hub.subscribers("news://one")
+
+
+class Ended:
+    """A client, and its subscription, that the server has ended."""
+
+    uris = ("a://b",)
+    connections = 1
+
+    def subscribe(self, *uris: str) -> Ended:
+        return self
+
+    def statistics(self) -> Ended:
+        return self
+
+    async def __aenter__(self) -> Ended:
+        await trio.lowlevel.checkpoint()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        pass
+
+    def __aiter__(self) -> Ended:
+        return self
+
+    async def __anext__(self) -> Update:
+        await trio.lowlevel.checkpoint()
+        raise StopAsyncIteration
+
+
+async def test_a_subscription_that_the_server_ends_for_good_ends_it(kept: Kept) -> None:
+    class EndedRemote(Remote):
+        @asynccontextmanager
+        async def client(self, *, reconnect: bool = False) -> AsyncIterator[Client]:
+            yield cast(Client, Ended())
+
+    with pytest.raises(UserError, match="the server ended the subscription") as caught:
+        await watch(EndedRemote(url="x"), ["a://b"], kept)
+    assert caught.value.code == Exit.REFUSED
 
 
 @pytest.fixture

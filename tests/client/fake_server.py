@@ -61,12 +61,16 @@ class Peer:
     async def run(self) -> None:
         try:
             async with trio.open_nursery() as nursery:
-                request = await trio_websocket.wrap_server_stream(nursery, self.stream)
+                with trio.fail_after(
+                    60
+                ):  # the library waits for ever when the client goes before its request
+                    request = await trio_websocket.wrap_server_stream(nursery, self.stream)
                 assert "mcp" in request.proposed_subprotocols
                 self.ws = await request.accept(subprotocol="mcp")
                 await self._serve(nursery)
+                await trio.sleep(0.01)  # whoever closes waits for the library's reader, which ends below
                 nursery.cancel_scope.cancel()
-        except* (trio_websocket.ConnectionClosed, trio.BrokenResourceError, trio.ClosedResourceError):
+        except* (trio_websocket.ConnectionClosed, trio.BrokenResourceError, trio.TooSlowError):
             pass
         finally:
             self.gone.set()
@@ -88,14 +92,15 @@ class Peer:
 
     def _check(self, message: Message) -> None:
         meta = message.get("params", {}).get("_meta", {})
-        modern = META + "protocolVersion" in meta or self.server.speaks == MODERN
+        is_request = "method" in message and "id" in message
+        modern = META + "protocolVersion" in meta or (self.server.speaks == MODERN and not is_request)
         revision = MODERN if modern else LEGACY
         if "method" not in message:
             kind = "JSONRPCResponse" if "result" in message else "JSONRPCErrorResponse"
         elif message["method"] in self.server.unofficial:
             kind = "JSONRPCRequest"
         else:
-            kind = "ClientRequest" if "id" in message else "ClientNotification"
+            kind = "ClientRequest" if is_request else "ClientNotification"
         validator(revision, kind).validate(message)
 
     async def _answer(self, message: Message) -> None:
@@ -177,9 +182,9 @@ class FakeServer:
         near.send_all_hook = hold
         return gate
 
-    async def wait_for(self, method: str, count: int = 1) -> Message:
-        """The `count`-th message with this method on the newest connection."""
-        while not self.peers or self.peer.methods().count(method) < count:
+    async def wait_for(self, method: str, count: int = 1, *, peers: int = 1) -> Message:
+        """The `count`-th message with this method on the newest connection, the `peers`-th or later."""
+        while len(self.peers) < peers or self.peer.methods().count(method) < count:
             await self.arrived.park()
         return [message for message in self.peer.received if message.get("method") == method][count - 1]
 

@@ -11,6 +11,7 @@ import trio.testing
 import trio_websocket
 
 from mcptrio.client import Client, ConnectionLost, Limits, TimedOut, open_client
+from mcptrio.client.call import Call
 from mcptrio.client.stream import DeadlineStream
 from tests.client.conftest import Open
 from tests.client.fake_server import LEGACY, MODERN, FakeServer, Message, Peer, answers, never
@@ -356,6 +357,26 @@ async def test_a_client_that_is_left_is_of_no_more_use(opening: Open) -> None:
     with pytest.raises(ConnectionLost, match="closed"):
         async with client.subscribe("a://b"):
             raise AssertionError
+
+
+async def test_a_stream_passes_on_what_it_does_not_guard() -> None:
+    near, far = trio.testing.memory_stream_pair()
+    stream = DeadlineStream(near, timeout=5)
+    await stream.wait_send_all_might_not_block()
+    await stream.send_all(b"there")
+    assert await far.receive_some() == b"there"
+    await far.aclose()
+    stream.handshaken = True
+    assert await stream.receive_some() == b""
+    await stream.aclose()
+
+
+async def test_a_call_keeps_its_first_outcome() -> None:
+    call = Call(1, "x")
+    call.fail(ZeroDivisionError())
+    call.fail(KeyError())
+    with pytest.raises(ZeroDivisionError):
+        call.outcome()
 
 
 async def test_a_cut_send_makes_every_later_send_fail() -> None:

@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from mcptrio.client import Client, ConnectionLost, ListChanges, RpcError, Subscription, TimedOut, Update
-from mcptrio.client.subscription import MAX_MEMBERS, names_above
+from mcptrio.client.subscription import MAX_MEMBERS, Inbox, names_above
 from tests.client.conftest import Open
 from tests.client.fake_server import (
     LEGACY,
@@ -264,6 +264,17 @@ async def announce(server: FakeServer, uri: str) -> None:
         await server.peer.notify(method, uri=uri, _meta={SUBSCRIPTION_ID: id})
 
 
+async def test_an_inbox_that_is_over_takes_nothing_more_and_keeps_its_first_reason() -> None:
+    inbox: Inbox[int] = Inbox()
+    inbox.put_nowait("a", 1)
+    inbox.end(ZeroDivisionError())
+    inbox.end(KeyError())
+    inbox.put_nowait("b", 2)
+    assert await inbox.get() == 1
+    with pytest.raises(ZeroDivisionError):
+        await inbox.get()
+
+
 def test_the_names_above_a_uri_are_its_containers_nearest_first() -> None:
     assert list(names_above("a://b/c")) == ["a://b/c", "a://b/", "a://b", "a://", "a:/", "a:/", "a:"]
     assert list(names_above("urn:x")) == ["urn:x"]
@@ -308,16 +319,33 @@ async def test_an_acknowledgement_of_nothing_known_ends_the_connection(
         assert lost.value.code == 1007
 
 
-async def test_notifications_whose_params_nest_too_deeply_end_the_connection(
-    server: FakeServer, opening: Open
+@pytest.mark.parametrize("data", ["[" * 5000 + "]" * 5000, "1e999"])
+async def test_notifications_whose_params_cannot_be_read_end_the_connection(
+    server: FakeServer, opening: Open, data: str
 ) -> None:
-    deep = "[" * 5000 + "]" * 5000
     async with opening(reconnect=False) as client:
         await server.peer.ws.send_message(
-            '{"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": ' + deep + "}}"
+            '{"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": ' + data + "}}"
         )
-        with pytest.raises(ConnectionLost):
+        with pytest.raises(ConnectionLost) as lost:
             await client.request("tools/list")
+        assert lost.value.code == 1007
+
+
+async def test_a_connection_lost_right_after_the_confirmation_is_told_by_iteration(
+    server: FakeServer, opening: Open
+) -> None:
+    original = server.handlers["subscriptions/listen"]
+
+    async def confirm_and_go(peer: Peer, message: Message) -> None:
+        await original(peer, message)
+        await trio.aclose_forcefully(peer.stream)
+
+    server.handlers["subscriptions/listen"] = confirm_and_go
+    async with opening(revision=MODERN, reconnect=False) as client:
+        async with client.subscribe(A) as changes:
+            with pytest.raises(ConnectionLost):
+                await anext(changes)
 
 
 async def test_changes_of_lists_are_told_once_each(client: Client, server: FakeServer) -> None:

@@ -164,6 +164,12 @@ class WireCaller:
         assert "method" in message, f"an answer to nothing: {message}"
         self.notices.append(message)
 
+    async def close(self) -> None:
+        """Leave politely. Harmless after `vanish`."""
+        with trio.move_on_after(DEADLINE):
+            await self._connection.aclose()
+        await trio.aclose_forcefully(self._stream)
+
     async def vanish(self) -> None:
         """Lose the connection without a word, as a process that dies does."""
         await trio.aclose_forcefully(self._stream)

@@ -30,12 +30,13 @@ class World:
     ana: WireCaller
     ben: OwnCaller
 
-    def __init__(self, app: App, revision: str, nursery: trio.Nursery) -> None:
+    def __init__(self, app: App, revision: str, nursery: trio.Nursery, stack: AsyncExitStack) -> None:
         self.app = app
         self.revision = revision
         self.notes = {"today": "rain", "tomorrow": "sun", "monday": "snow"}
         self.dial: Dial
         self._nursery = nursery
+        self._stack = stack
         self._numbers = itertools.count(1)
 
     @property
@@ -54,6 +55,7 @@ class World:
             self._nursery, stream, "localhost", "/mcp", subprotocols=["mcp"]
         )
         caller = WireCaller(connection, stream, self.revision, self.barrier(), self.app.updated_nowait)
+        self._stack.push_async_callback(caller.close)
         await caller.open()
         return caller
 
@@ -66,10 +68,13 @@ class World:
         }
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for something that the server does in its own time."""
-        with trio.fail_after(10):
-            while not condition():
-                await trio.testing.wait_all_tasks_blocked(0.001)
+        """Wait for something that the server does in its own time: what sockets carry is on its way for a moment."""
+        # Counted and not timed, because a clock that jumps stands still while somebody waits for rest.
+        for _ in range(1000):
+            if condition():
+                return
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        raise AssertionError(f"it never came to be; watched are {self.watched()}")
 
 
 def notes_app(world: World) -> None:
@@ -143,9 +148,9 @@ def settings() -> ServerSettings:
 async def world(
     wire: str, revision: str, settings: ServerSettings, nursery: trio.Nursery
 ) -> AsyncIterator[World]:
-    world = World(App("notes", settings=settings), revision, nursery)
-    notes_app(world)
     async with AsyncExitStack() as stack:
+        world = World(App("notes", settings=settings), revision, nursery, stack)
+        notes_app(world)
         if wire == "memory":
             client = await stack.enter_async_context(world.app.connect(revision=revision))
 

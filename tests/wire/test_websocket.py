@@ -1,6 +1,7 @@
 """RFC 6455 as the server receives it: messages whole and in order, or the close code that says why not."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import pytest
 import trio
@@ -225,13 +226,12 @@ async def test_a_false_alarm_of_readability_is_waited_out(
 
 
 async def test_a_client_of_another_make_agrees(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    from trio_websocket import ConnectionClosed
-
-    from mcptrio.wire.dial import dial_websocket
+    from trio_websocket import ConnectionClosed, wrap_client_stream
 
     rig = Rig(nursery)
     client = rig.connect()
-    connection = await dial_websocket(nursery, "ws://localhost/mcp", timeout=5, stream=client.stream)
+    stream = cast(trio.SocketStream, client.stream)
+    connection = await wrap_client_stream(nursery, stream, "localhost", "/mcp", subprotocols=["mcp"])
     assert connection.subprotocol == "mcp"
     for text in ("", "ä" * 70_000, "x" * 126):
         await connection.send_message(text)
