@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .processes import CLIENTS, Driven, LineProcess
+from .processes import CLIENTS, Driven
 
 JUDGES = Path(__file__).parents[2] / ".cache" / "judges"
 
@@ -37,11 +37,11 @@ def judge() -> Judge:
 def sdk_1(judge: Judge) -> StartClient:
     """Makes a client of the official SDK 1.30: `async with sdk_1(url) as client`."""
     python = judge("mcp-1")
-    return lambda url: Driven(LineProcess(python, CLIENTS / "sdk_1.py", url))
+    return lambda url: Driven(python, CLIENTS / "sdk_1.py", url)
 
 
 @pytest.fixture
 def sdk_2(judge: Judge) -> StartClient:
     """Makes a client of the official SDK 2.3: `async with sdk_2(url, mode) as client`."""
     python = judge("mcp-2")
-    return lambda url, mode: Driven(LineProcess(python, CLIENTS / "sdk_2.py", url, mode))
+    return lambda url, mode: Driven(python, CLIENTS / "sdk_2.py", url, mode)

@@ -81,7 +81,7 @@ class LineProcess:
     ) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        with trio.CancelScope(shield=True):  # a killed process ends at once
+        with trio.move_on_after(DEADLINE, shield=True):  # a killed process ends at once
             await self.process.wait()
             for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
                 if stream is not None:
@@ -105,22 +105,13 @@ class LineProcess:
             return await self.process.wait()
 
 
-class Driven:
+class Driven(LineProcess):
     """A client of tests/interop/clients, driven as control.py there says. Updates are kept until asked for."""
 
-    def __init__(self, process: LineProcess) -> None:
-        self._process = process
+    def __init__(self, *command: str | Path) -> None:
+        super().__init__(*command)
         self._updates: deque[str] = deque()
         self._notices: list[str] = []
-
-    async def __aenter__(self) -> Self:
-        await self._process.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._process.__aexit__(kind, error, trace)
 
     async def do(self, command: str, /, **arguments: object) -> object:
         """Have a command carried out; its result.
@@ -129,14 +120,15 @@ class Driven:
             AssertionError: it failed.
         """
         answer = await self.attempt(command, **arguments)
-        assert "error" not in answer, f"{self._process.name}: {answer}"
+        assert "error" not in answer, f"{self.name}: {answer}"
         return answer["result"]
 
     async def attempt(self, command: str, /, **arguments: object) -> dict[str, object]:
         """The same for a command that may fail: the whole answer."""
-        await self._process.write(json.dumps({"do": command, **arguments}))
+        await self.write(json.dumps({"do": command, **arguments}))
         while True:
             line = await self._line()
+            assert "ended" not in line, f"{self.name}: a subscription ended: {line}"
             if "did" in line:
                 assert line["did"] == command
                 return line
@@ -144,7 +136,8 @@ class Driven:
     async def update(self) -> str:
         """The URI of the next update, in the order of arrival."""
         while not self._updates:
-            await self._line()
+            line = await self._line()
+            assert "ended" not in line, f"{self.name}: a subscription ended: {line}"
         return self._updates.popleft()
 
     def updates_nowait(self) -> list[str]:
@@ -158,14 +151,20 @@ class Driven:
         kept, self._notices = self._notices, []
         return kept
 
+    async def ended(self) -> str:
+        """The URI of a subscription that the server ends, politely: waits for that."""
+        while True:
+            line = await self._line()
+            if "ended" in line:
+                return str(line["ended"])
+
     async def leave(self) -> int:
         """End the client; returns its exit code."""
-        return await self._process.end_input()
+        return await self.end_input()
 
     async def _line(self) -> dict[str, object]:
-        line: dict[str, object] = json.loads(await self._process.output.next())
-        assert "broken" not in line, f"{self._process.name} was sent something that it cannot read: {line}"
-        assert "ended" not in line, f"{self._process.name}: a subscription ended by itself: {line}"
+        line: dict[str, object] = json.loads(await self.output.next())
+        assert "broken" not in line, f"{self.name} was sent something that it cannot read: {line}"
         if "updated" in line:
             self._updates.append(str(line["updated"]))
         elif "noticed" in line:

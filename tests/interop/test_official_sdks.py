@@ -166,3 +166,22 @@ async def test_both_sdks_and_both_revisions_hear_one_change_side_by_side(
             assert await client.update() == TODAY
         await legacy.do("round_trip")
         assert legacy.updates_nowait() == []
+
+
+async def test_a_server_that_stops_ends_the_sdks_subscription_after_its_last_update(
+    sdk_2: StartClient, notes: Notes, nursery: trio.Nursery
+) -> None:
+    stopping = trio.CancelScope()
+
+    async def serve(*, task_status: trio.TaskStatus[Address]) -> None:  # noqa: ASYNC128  # the app says it
+        with stopping:
+            await notes.app.serve(port=0, task_status=task_status)
+
+    address = await nursery.start(serve)
+    async with sdk_2(address.websocket, "2026-07-28") as client:
+        assert await client.do("subscribe", uri=TODAY) == [TODAY]
+        notes.rewrite()
+        stopping.cancel()
+        # The SDK tells a final result, which is this, from a connection that was lost.
+        assert await client.ended() == TODAY
+        assert await client.update() == TODAY

@@ -155,15 +155,23 @@ def _uri(message: Json) -> object:
     return params["uri"]
 
 
-async def test_who_reads_nothing_for_too_long_is_closed_and_everybody_else_served() -> None:
-    async with running(house()) as home:
+@pytest.mark.parametrize(
+    ("heartbeat", "end"),
+    [(1000.0, (1008, "stalled")), (30.0, (1011, "ping timeout"))],
+    ids=["stalled", "silent"],
+)
+async def test_who_reads_nothing_for_too_long_is_closed_and_everybody_else_served(
+    heartbeat: float, end: tuple[int, str]
+) -> None:
+    limits = replace(SETTINGS.limits, heartbeat=heartbeat)
+    async with running(house(ServerSettings(limits=limits))) as home:
         slow = await subscriber(home, capacity=512)
         fast = await subscriber(home)
         await publish(home, 3)
         await fast.rest()
         await trio.sleep(SETTINGS.limits.stall_timeout + 3)
         assert slow.peer not in home.app.server.endpoints[0].peers.values()
-        assert (slow.peer.wire.close_code, slow.peer.wire.close_reason) == (1008, "stalled")  # type: ignore[attr-defined]
+        assert (slow.peer.wire.close_code, slow.peer.wire.close_reason) == end  # type: ignore[attr-defined]
         assert home.app.hub.statistics().subscriptions == len(URIS)
         assert await fast.result("ping") == {}
 

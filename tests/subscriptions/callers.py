@@ -213,3 +213,10 @@ def subscription_of(message: Json) -> object:
     params = message.get("params")
     meta = params.get("_meta", {}) if isinstance(params, dict) else {}
     return meta.get(META + "subscriptionId")
+
+
+def error_of(message: Json) -> Json:
+    """The error of a response that must be one."""
+    error = message.get("error")
+    assert isinstance(error, dict), f"expected an error: {message}"
+    return error

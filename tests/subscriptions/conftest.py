@@ -14,7 +14,7 @@ from trio_websocket import wrap_client_stream
 
 from mcptrio import App, ResourceNotFound, ServerSettings, ToolError, open_client
 
-from .callers import LEGACY, MODERN, OwnCaller, WireCaller
+from .callers import LEGACY, MODERN, Caller, OwnCaller, WireCaller
 
 NOTE = "note://today"
 OTHER = "note://tomorrow"
@@ -75,6 +75,17 @@ class World:
                 return
             await trio.testing.wait_all_tasks_blocked(0.01)
         raise AssertionError(f"it never came to be; watched are {self.watched()}")
+
+    async def expect_service(self) -> None:
+        """After whatever happened, both clients subscribe, hear and leave as usual."""
+        both: list[Caller] = [self.ana, self.ben]
+        for caller in both:
+            await caller.subscribe(NOTE)
+        self.app.updated_nowait(NOTE)
+        for caller in both:
+            assert await caller.heard() == [NOTE]
+            await caller.unsubscribe(NOTE)
+        assert self.watched() == {}
 
 
 def notes_app(world: World) -> None:
