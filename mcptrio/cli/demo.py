@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
 
 import msgspec
 import trio
 
 from mcptrio.app import Address, App
 from mcptrio.cli.check import load_or_explain
-from mcptrio.cli.exits import Exit
+from mcptrio.cli.exits import Exit, UserError
 from mcptrio.cli.log import set_up_logging
 from mcptrio.cli.masking import printable
 from mcptrio.cli.output import Output, print_text
 from mcptrio.cli.serve import run_app
+from mcptrio.config import server_settings
 from mcptrio.live import Change, Feed, SourceState
 from mcptrio.server import ServerSettings
 from mcptrio.simulators import EmailMockSettings, JsonFeed, email_mock, serve_json_feed
@@ -45,37 +49,44 @@ def demo(
     """Serve the demo until a signal, or for some seconds. Without a port: the usual one, or a free one.
 
     Raises:
-        UserError: the port that was asked for cannot be listened on.
+        UserError: the port that was asked for cannot be listened on, or a flag or variable is wrong.
     """
-    # Slow to import, and the poller needs it: now, before there is anybody to serve.
-    import mcptrio.wire.http  # noqa: F401
-
+    if seconds is not None and not 0 < seconds < LONGEST:
+        raise UserError("--seconds must be a number above 0")
     wanted = free_port_near(DEFAULT_PORT) if port is None else port
-    config = load_or_explain(
-        None, flags={"--log-level": "warning", **flags, "--port": wanted}, environ=environ
-    )
+    # No level but warning, unless somebody asks: the changes are what is to be seen.
+    quiet = {} if environ.get("MCP_LOG_LEVEL", "").strip() else {"--log-level": "warning"}
+    config = load_or_explain(None, flags={**quiet, **flags, "--port": wanted}, environ=environ)
     set_up_logging(config.server.log_level, config.server.log_format)
-    app = demo_app(output or Output(), seconds=seconds)
+    app = demo_app(output or Output(), seconds=seconds, settings=server_settings(config.server.limits))
 
     def welcome(address: Address) -> None:
         if port is None and wanted != DEFAULT_PORT:
             print_text(f"Port {DEFAULT_PORT} is taken, so this is another one.\n")
-        print_text(greeting(address))
+        print_text(greeting(address, command_here()))
 
     run_app(app, config.server, welcome)
     return Exit.OK
 
 
-def greeting(address: Address) -> str:
-    """What to do with a demo that listens there."""
+def command_here() -> str:
+    """How this program is called from here: by its name where that is found, else by its path."""
+    if shutil.which("mcptrio") is not None or Path(sys.argv[0]).name != "mcptrio":
+        return "mcptrio"
+    path = Path(sys.argv[0]).absolute()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def greeting(address: Address, command: str = "mcptrio") -> str:
+    """What to do with a demo that listens there; `command` is what to type for this program."""
     return (
         "A mailbox and a list of releases, both made up, as live MCP resources.\n"
         f"  endpoint   {address.endpoint}\n"
         f"  websocket  {address.websocket}\n"
         "In another terminal:\n"
-        f"  mcptrio watch {address.websocket} {LIVE_FEED}\n"
-        f"  mcptrio read {address.websocket} {LIVE_FEED}\n"
-        f"  mcptrio inspect {address.websocket}\n"
+        f"  {command} watch {address.websocket} {LIVE_FEED}\n"
+        f"  {command} read {address.websocket} {LIVE_FEED}\n"
+        f"  {command} inspect {address.websocket}\n"
         "What changes, until Ctrl-C:\n"
     )
 

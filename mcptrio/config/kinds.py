@@ -35,8 +35,6 @@ def _email_mock() -> Kind:
 
 
 def _poller() -> Kind:
-    # Slow to import: now, before there is anybody to serve.
-    import mcptrio.wire.http  # noqa: F401
     from mcptrio.sources.poller import PollerSettings, install
 
     return Kind(PollerSettings, install)

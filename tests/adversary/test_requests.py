@@ -10,7 +10,6 @@ from tests.adversary.world import ALIVE, open_world
 from tests.wire.rig import TEXT, frame, upgrade_request
 
 
-
 def _plain(first: str, *lines: str, body: bytes = b"") -> bytes:
     return "\r\n".join([first, *lines, "", ""]).encode("latin-1") + body
 

@@ -19,7 +19,6 @@ from tests.adversary.world import (
     make_app,
     modern,
     open_world,
-    rpc,
     settled,
     text,
 )

@@ -257,7 +257,7 @@ def make_app(settings: ServerSettings = SETTINGS, world: list[World] | None = No
         return name
 
     @app.prompt
-    def greet(name: str) -> str:
+    async def greet(name: str) -> str:
         """A greeting."""
         return f"Hello, {name}"
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import trio
-import trio.testing
 
 from mcptrio import App, Change
 from mcptrio.live import InvalidUri
@@ -99,4 +98,16 @@ async def test_a_thread_is_told_when_the_app_does_not_run() -> None:
     async with app.connect():
         pass
     await trio.to_thread.run_sync(work)
+    assert app.hub.offset == 0
+
+
+async def test_a_thread_that_reports_as_trio_code_does_is_told_how() -> None:
+    app = App("house")
+
+    def work() -> None:
+        with pytest.raises(RuntimeError, match="from_thread"):
+            app.updated_nowait("a:1")
+
+    async with app.connect():
+        await trio.to_thread.run_sync(work)
     assert app.hub.offset == 0

@@ -20,6 +20,7 @@ from trio_websocket import ConnectionClosed, wrap_client_stream
 
 from mcptrio import App, ServerSettings, open_client
 from mcptrio.app import Address
+from mcptrio.app.address import open_sockets
 from tests.server.rig import ENVELOPE, TAG, expect_nothing_left, request
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +71,7 @@ async def test_it_serves_on_a_port_that_the_system_picks_until_it_is_cancelled()
         assert await get(address, "/mcp", host="evil.example") == 403
         nursery.cancel_scope.cancel()
     expect_nothing_left(app)
-    with pytest.raises(OSError):  # noqa: PT011  # whatever the system says of a closed port
+    with pytest.raises(OSError):  # whatever the system says of a closed port
         await trio.open_tcp_stream(address.host, address.port)
 
 
@@ -128,7 +129,7 @@ async def test_a_port_in_use_is_an_os_error() -> None:
         with pytest.raises(OSError, match=r"[Aa]ddress already in use"):
             await app.serve(port=taken.getsockname()[1])
     expect_nothing_left(app)
-    with pytest.raises(OSError):  # noqa: PT011
+    with pytest.raises(OSError):
         await app.serve("no.such.host.invalid", 0)
 
 
@@ -187,7 +188,18 @@ def test_clients_are_told_an_address_that_they_can_connect_to(host: str, websock
     assert Address(host, 1).endpoint == websocket.replace("ws:", "http:")
 
 
-async def test_all_addresses_of_a_name_have_one_port() -> None:
+async def test_a_name_with_two_addresses_has_one_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def two(port: int, *, host: str) -> list[trio.SocketListener]:
+        return [*await plain(port, host=host), *await plain(port, host=host)]
+
+    plain = trio.open_tcp_listeners
+    monkeypatch.setattr(trio, "open_tcp_listeners", two)
+    (one,) = await open_sockets("127.0.0.1", 0)
+    assert one.getsockname()[1] > 0
+    one.close()
+
+
+async def test_a_host_can_be_named() -> None:
     app = house()
     async with trio.open_nursery() as nursery:
         address = await nursery.start(partial(app.serve, "localhost", 0))
@@ -201,6 +213,7 @@ async def test_all_addresses_of_a_name_have_one_port() -> None:
 PROGRAM = """
 import logging
 import sys
+import time
 
 import trio
 
@@ -229,6 +242,9 @@ if "method" in sys.argv:
 else:
     run(app, port=int(sys.argv[-1]), on_ready=ready)
 print("returned", flush=True)
+if "after" in sys.argv:
+    time.sleep(app.settings.drain_timeout + 2.0)
+    print("later", flush=True)
 """
 
 
@@ -272,6 +288,15 @@ def test_a_program_ends_cleanly_by_a_signal(number: signal.Signals) -> None:
         assert out.split() == ["cleaned", "returned"]
         assert "Traceback" not in err
         assert "stopped" in err
+
+
+def test_a_program_may_go_on_after_it_served() -> None:
+    with program("after", "0") as process:
+        first_line(process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+        assert process.stdout is not None
+        assert process.stdout.read().split() == ["cleaned", "returned", "later"]
 
 
 def test_a_program_whose_port_is_taken_says_so() -> None:
@@ -331,6 +356,7 @@ async def test_running_is_serving_until_a_signal() -> None:
         import gc
 
         patch.setattr(gc, "freeze", lambda: None)
+        patch.setattr(sys.modules["mcptrio.app.run"], "_overstayed", lambda: None)  # it would end this process
         with trio.fail_after(20):
             await _main(app, "127.0.0.1", 0, (), (), ready)
     assert len(addresses) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import trio
@@ -12,7 +13,16 @@ from trio.testing import MockClock
 
 from mcptrio.app import Address
 from mcptrio.catalog import Catalog
-from mcptrio.cli.demo import Board, ShownRegistry, about, demo_app, free_port_near, greeting, line_of
+from mcptrio.cli.demo import (
+    Board,
+    ShownRegistry,
+    about,
+    command_here,
+    demo_app,
+    free_port_near,
+    greeting,
+    line_of,
+)
 from mcptrio.live import Change, Feed, Hub, Pump, SourceState
 from mcptrio.sources import Registry
 
@@ -117,3 +127,17 @@ async def test_a_shown_source_reports_and_says_how_it_is_as_before(autojump_cloc
         (SourceState.DEGRADED, "slow"),
         (SourceState.FAILED, "gone"),
     ]
+
+
+def test_the_greeting_names_the_program_as_it_can_be_called_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    monkeypatch.setattr("sys.argv", [str(tmp_path / ".venv" / "bin" / "mcptrio"), "demo"])
+    assert command_here() == ".venv/bin/mcptrio"
+    monkeypatch.setattr("sys.argv", ["/elsewhere/bin/mcptrio", "demo"])
+    assert command_here() == "/elsewhere/bin/mcptrio"
+    monkeypatch.setattr("sys.argv", ["/somewhere/__main__.py", "demo"])
+    assert command_here() == "mcptrio"
+    assert "\n  .venv/bin/mcptrio watch ws://" in greeting(Address("127.0.0.1", 5), ".venv/bin/mcptrio")

@@ -168,6 +168,18 @@ def test_the_demo_shows_its_endpoint_and_changes_and_ends_by_itself(tmp_path: Pa
     assert re.search(r"created  email://messages/1  ", shown.stdout)
 
 
+def test_the_demo_logs_what_the_environment_asks_for_and_ends_when_nobody_reads(tmp_path: Path) -> None:
+    shown = run("demo", "--port", "0", "--seconds", "0.1", cwd=tmp_path, MCP_LOG_LEVEL="info")
+    assert "listening" in shown.stderr
+    with started("demo", "--port", "0", cwd=tmp_path) as process:
+        line_of(process)
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(DEADLINE) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
 def test_a_configured_server_ends_with_the_limit_from_the_environment(tmp_path: Path) -> None:
     (tmp_path / "mcptrio.toml").write_text("[[source]]\nkind = 'email_mock'\n")
     checked = run("check", "mcptrio.toml", "--json", cwd=tmp_path, MCP_MAX_CONNECTIONS="9")

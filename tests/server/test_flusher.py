@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from mcptrio import App, Limits, ServerSettings
+from mcptrio import App, Context, Limits, ServerSettings
 from mcptrio.live import Outbox
 from mcptrio.server.flusher import BATCH, Flusher
 from mcptrio.server.subscriber import Subscriber
@@ -117,6 +117,30 @@ async def test_an_answer_to_a_reader_that_is_behind_waits_and_then_comes() -> No
         answers = [message for message in await slow.rest() if message.get("id") == "big"]
         assert len(answers) == 1
         assert slow.peer.requests == {}
+
+
+async def test_progress_waits_for_a_reader_that_is_behind() -> None:
+    app = house()
+    reported = 0
+
+    @app.tool
+    async def chatty(context: Context) -> str:
+        nonlocal reported
+        for number in range(200):
+            await context.progress(number, message="x" * 200)
+            reported += 1
+        return "done"
+
+    async with running(app) as home:
+        slow = await home.connect(capacity=512, initialized=True)
+        params: Json = {"name": "chatty", "_meta": {"progressToken": 1}}
+        await slow.send(request(1, "tools/call", params))
+        await trio.testing.wait_all_tasks_blocked()
+        assert 0 < reported < 50
+        assert slow.peer.wire.pending_bytes < SETTINGS.limits.high_water + 1000
+        messages = await slow.rest()
+        assert len(messages) == 201
+        assert messages[-1]["id"] == 1
 
 
 async def test_a_slow_reader_that_vanishes_leaves_nothing() -> None:

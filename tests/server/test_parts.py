@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import pytest
@@ -9,7 +10,10 @@ import trio
 import trio.testing
 
 from mcptrio import App, Feed, ServerSettings
+from mcptrio.server.peer import Peer
 from mcptrio.server.slow_steps import SlowSteps
+from mcptrio.server.subscriptions import Subscriptions
+from mcptrio.supervision import Escalation
 from tests.server.rig import House, Wire, cancelled, request, running, updated
 
 
@@ -328,3 +332,73 @@ async def test_what_is_logged_of_a_peer_names_it(caplog: pytest.LogCaptureFixtur
 
 async def _one(home: House) -> Wire:
     return await home.connect(initialized=True)
+
+
+async def test_a_part_that_cannot_be_kept_running_ends_the_app_with_its_error(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(self: object) -> None:
+        raise ValueError("a bug")
+
+    app = App("house")
+    monkeypatch.setattr(type(app.server.pump), "run", broken)
+    with pytest.raises(Escalation), trio.fail_after(600):
+        async with running(app):
+            await trio.sleep_forever()
+    assert any(record.getMessage() == "too many restarts" for record in caplog.records)
+    assert app.server.endpoints[0].peers == {}
+
+
+async def test_a_source_that_overstays_its_end_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    app = App("house")
+
+    @app.source()
+    async def stubborn(feed: Feed) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(30)
+
+    async with running(app):
+        await trio.testing.wait_all_tasks_blocked()
+    assert any("overstays" in record.getMessage() for record in caplog.records)
+
+
+async def test_a_drain_ends_any_number_of_peers() -> None:
+    app = App("house")
+    async with running(app) as home:
+        wires = [await home.connect() for _ in range(130)]
+        for wire in wires:
+            await wire.listen(1, toolsListChanged=True)
+        before = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(app.server.endpoints[0].drain)
+            for wire in wires:
+                assert (await wire.receive())["id"] == 1
+                assert (await wire.closed())[0] == 1001
+        assert trio.current_time() - before < app.settings.drain_timeout
+        assert app.server.list_changes.watchers() == 0
+
+
+async def test_a_listen_that_comes_while_its_peer_is_drained_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Nothing says that the drain's task runs before the peer's reader: the two may come in the same tick.
+    app = App("house")
+    end_listens = Subscriptions.end_listens
+
+    def end_and_read(self: Subscriptions, peer: Peer) -> None:
+        end_listens(self, peer)
+        message = request("late", "subscriptions/listen", {"notifications": {}}, modern=True)
+        app.server.dispatch.received(peer, json.dumps(message).encode())
+
+    monkeypatch.setattr(Subscriptions, "end_listens", end_and_read)
+    async with running(app) as home:
+        wire = await home.connect()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(app.server.endpoints[0].drain)
+            answer = await wire.receive()
+            assert "error" in answer, answer
+            assert answer["error"]["data"] == {"reason": "shutting_down"}  # type: ignore[index]
+            assert (await wire.closed())[0] == 1001

@@ -23,6 +23,7 @@ from mcptrio.sources.poller.items import BadDocument, Item, Snapshot, difference
 from mcptrio.sources.poller.settings import PollerSettings, shown_url
 from mcptrio.sources.registry import Registry
 from mcptrio.supervision.backoff import Backoff
+from mcptrio.wire.http import open_http_client
 
 PATIENCE = 3600.0
 """Longest time, in seconds, that a `Retry-After` is obeyed for."""
@@ -205,7 +206,4 @@ def install(registry: Registry, settings: PollerSettings) -> None:
 
 
 def _open_client(timeout: float) -> AbstractAsyncContextManager[HttpClient]:
-    # Imported where it is needed: httpx is slow to import.
-    from mcptrio.wire.http import open_http_client
-
     return open_http_client(timeout=timeout, max_connections=1)
