@@ -24,6 +24,7 @@ from tests.adversary.world import (
     rpc,
     settled,
     text,
+    until,
 )
 
 
@@ -66,8 +67,7 @@ async def test_requests_beyond_the_limit_are_refused_at_once_and_the_others_run_
         assert not world.cancelled
         await raw.is_served()
         await raw.send(_cancel(0))
-        while not world.cancelled:
-            await trio.sleep(0.002)
+        await until(lambda: world.cancelled)
         await raw.send(text(modern("tools/call", 0, name="echo", arguments={"text": "room"})))
         assert "result" in await raw.answer(0)
 
@@ -144,7 +144,9 @@ async def test_a_listen_to_more_than_anybody_may_have_is_refused_unread() -> Non
 
 
 @both
-async def test_a_storm_of_cancellations_leaves_no_request_and_answers_none_of_the_cancelled(sockets: bool) -> None:
+async def test_a_storm_of_cancellations_leaves_no_request_and_answers_none_of_the_cancelled(
+    sockets: bool,
+) -> None:
     async with _attacker(sockets) as (world, raw):
         for _ in range(20):
             storm = b"".join(_hold(n, f"t{n}") + _cancel(n) * 3 for n in range(100))

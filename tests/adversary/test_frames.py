@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -18,7 +20,7 @@ def _ws(sent: bytes, gets: Closed | Gone | Refused | Served) -> Row:
 def _split(payload: bytes, *cuts: int, between: bytes = b"") -> bytes:
     """One text message, fragmented at the cuts, with other frames between the fragments."""
     edges = [0, *cuts, len(payload)]
-    pieces = [payload[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [payload[start:end] for start, end in pairwise(edges)]
     frames = [
         frame(TEXT if number == 0 else CONT, piece, fin=number == len(pieces) - 1)
         for number, piece in enumerate(pieces)
@@ -65,8 +67,13 @@ ROWS = {
     "a header that announces 2**63 - 1 bytes": _ws(frame(TEXT, size=2**63 - 1), Closed(1009)),
     "a header that announces 2**63 bytes": _ws(frame(TEXT, size=2**63), Closed(1009)),
     "a header that announces 2**64 - 1 bytes": _ws(frame(TEXT, size=2**64 - 1), Closed(1009)),
-    "a length in a longer form than needed": _ws(b"\x81\xfe\x00\x01\x00\x00\x00\x00x", Refused([(None, -32700)])),
-    **{f"the reserved opcode {code}": _ws(frame(code), Closed(1002)) for code in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)},
+    "a length in a longer form than needed": _ws(
+        b"\x81\xfe\x00\x01\x00\x00\x00\x00x", Refused([(None, -32700)])
+    ),
+    **{
+        f"the reserved opcode {code}": _ws(frame(code), Closed(1002))
+        for code in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)
+    },
     **{f"the reserved bit {bit}": _ws(frame(TEXT, b"{}", rsv=bit), Closed(1002)) for bit in (1, 2, 4, 7)},
     "a reserved bit in a ping": _ws(frame(PING, rsv=4), Closed(1002)),
     "a reserved bit in a close": _ws(frame(CLOSE, rsv=1), Closed(1002)),

@@ -25,7 +25,9 @@ FORGED = "\n2026-01-01T00:00:00Z [error] FORGED\r\x1b[31mFORGED\u2028FORGED\x85F
 def restored_logging() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    libraries = {name: logging.getLogger(name).level for name in ("httpcore", "httpx", "trio-websocket", "websockets")}
+    libraries = {
+        name: logging.getLogger(name).level for name in ("httpcore", "httpx", "trio-websocket", "websockets")
+    }
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
@@ -93,7 +95,7 @@ async def test_no_text_of_a_peer_begins_a_line_or_steers_a_terminal(
     autojump_clock: MockClock,
 ) -> None:
     stream = io.StringIO()
-    set_up_logging("debug", form, stream)  # type: ignore[arg-type]
+    set_up_logging("debug", form, stream)
     await _say_everything_that_is_logged()
     caplog.clear()  # the handlers' crashes are errors, as they should be
     logged = stream.getvalue()
@@ -111,12 +113,14 @@ async def test_the_id_of_a_request_does_not_fill_the_log(
     restored_logging: None, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
 ) -> None:
     stream = io.StringIO()
-    set_up_logging("debug", "json", stream)  # type: ignore[arg-type]
+    set_up_logging("debug", "json", stream)
     async with open_world(sockets=False, prepare=_break_easily) as world:
         raw = await world.open()
         async with raw.stream:
             for _ in range(10):
-                await raw.send(text(modern("tools/call", "i" * 60_000, name="crash", arguments={"text": "x"})))
+                await raw.send(
+                    text(modern("tools/call", "i" * 60_000, name="crash", arguments={"text": "x"}))
+                )
                 await raw.message()
     caplog.clear()
     assert max(map(len, stream.getvalue().splitlines())) < 20_000

@@ -48,7 +48,9 @@ ROWS = {
     "a lone surrogate in params": _session(
         b'{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"hot://\\udfff"}}', (None, _PARSE)
     ),
-    "a raw control character in a string": _bare(b'{"jsonrpc":"2.0","id":"\n","method":"ping"}', (None, _PARSE)),
+    "a raw control character in a string": _bare(
+        b'{"jsonrpc":"2.0","id":"\n","method":"ping"}', (None, _PARSE)
+    ),
     # What is JSON and no message
     "null": _bare(b"null", (None, _INVALID)),
     "a number": _bare(b"1e309", (None, _INVALID)),

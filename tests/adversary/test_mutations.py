@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import trio
 from hypothesis import HealthCheck, given, settings
@@ -51,10 +52,16 @@ def _at(data: bytes, where: float) -> int:
 _where = st.floats(0, 1, exclude_max=True)
 _mutations = st.one_of(
     st.tuples(_where, st.integers(1, 255)).map(
-        lambda m: lambda d: d[: _at(d, m[0])] + bytes([d[_at(d, m[0])] ^ m[1]]) + d[_at(d, m[0]) + 1 :] if d else d
+        lambda m: (
+            lambda d: d[: _at(d, m[0])] + bytes([d[_at(d, m[0])] ^ m[1]]) + d[_at(d, m[0]) + 1 :] if d else d
+        )
     ),
-    st.tuples(_where, st.binary(max_size=20)).map(lambda m: lambda d: d[: _at(d, m[0])] + m[1] + d[_at(d, m[0]) :]),
-    st.tuples(_where, st.integers(1, 60)).map(lambda m: lambda d: d[: _at(d, m[0])] + d[_at(d, m[0]) + m[1] :]),
+    st.tuples(_where, st.binary(max_size=20)).map(
+        lambda m: lambda d: d[: _at(d, m[0])] + m[1] + d[_at(d, m[0]) :]
+    ),
+    st.tuples(_where, st.integers(1, 60)).map(
+        lambda m: lambda d: d[: _at(d, m[0])] + d[_at(d, m[0]) + m[1] :]
+    ),
     st.tuples(_where, st.integers(1, 200)).map(
         lambda m: lambda d: d[: _at(d, m[0]) + m[1]] + d[_at(d, m[0]) :],
     ),
@@ -78,7 +85,7 @@ async def _attack(world: World, data: bytes, cuts: list[int]) -> None:
         nursery.start_soon(read)
         edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
         with trio.fail_after(PATIENCE):
-            for start, end in zip(edges, edges[1:], strict=False):
+            for start, end in pairwise(edges):
                 await raw.send(data[start:end])
                 await world.witness_is_served()
         nursery.cancel_scope.cancel()
@@ -129,7 +136,10 @@ _METHODS = [
 _NAMES = ["uri", "name", "arguments", "cursor", "notifications", "requestId", "protocolVersion", "clientInfo"]
 _params = st.dictionaries(
     st.sampled_from(_NAMES) | st.text(max_size=5),
-    _json | st.sampled_from(["echo", HOT, {"resourceSubscriptions": [HOT]}, {"text": 1}, {"name": "x", "version": "y"}]),
+    _json
+    | st.sampled_from(
+        ["echo", HOT, {"resourceSubscriptions": [HOT]}, {"text": 1}, {"name": "x", "version": "y"}]
+    ),
     max_size=4,
 )
 _messages = st.tuples(
@@ -145,5 +155,9 @@ def test_any_params_of_any_method_get_at_most_an_error(
     session = PIECES[0] + INITIALIZE
     for method, id, params, enveloped in messages:
         make = modern if enveloped else rpc
-        session += text(make(method, id, **{name: value for name, value in params.items() if name not in ("id", "method")}))
+        session += text(
+            make(
+                method, id, **{name: value for name, value in params.items() if name not in ("id", "method")}
+            )
+        )
     trio.run(_play, session, [], clock=MockClock(autojump_threshold=0))

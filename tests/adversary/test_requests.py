@@ -62,16 +62,16 @@ ROWS = {
     "an evil host in the target": Row(upgrade_request(path="http://evil.example/mcp"), Status(403)),
     "an evil origin": Row(upgrade_request("Origin: https://evil.example"), Status(403)),
     "the origin null": Row(upgrade_request("Origin: null"), Status(403)),
-    "two origins": Row(upgrade_request("Origin: http://localhost", "Origin: https://evil.example"), Status(403)),
+    "two origins": Row(
+        upgrade_request("Origin: http://localhost", "Origin: https://evil.example"), Status(403)
+    ),
     "an origin that begins well": Row(upgrade_request("Origin: http://localhost.evil.example"), Status(403)),
     "an origin with a user": Row(upgrade_request("Origin: http://localhost@evil.example"), Status(403)),
     "an origin that is no URL": Row(upgrade_request("Origin: http://["), Status(403)),
     "a non-ASCII origin": Row(upgrade_request("Origin: http://löcalhost"), Status(400)),
     "a non-ASCII subprotocol": Row(upgrade_request("Sec-WebSocket-Protocol: mcp, ä"), Status(400)),
     "a non-ASCII extension": Row(upgrade_request("Sec-WebSocket-Extensions: ä"), Status(400)),
-    "a non-ASCII key": Row(
-        upgrade_request("Sec-WebSocket-Key: ä", drop="Sec-WebSocket-Key"), Status(400)
-    ),
+    "a non-ASCII key": Row(upgrade_request("Sec-WebSocket-Key: ä", drop="Sec-WebSocket-Key"), Status(400)),
     "a broken extension": Row(upgrade_request("Sec-WebSocket-Extensions: ;;=,"), Served(handshake=True)),
     "a broken subprotocol": Row(upgrade_request("Sec-WebSocket-Protocol: a b"), Status(400)),
     "a non-ASCII header of no concern": Row(upgrade_request("X-Name: ä"), Served(handshake=True)),
@@ -80,9 +80,7 @@ ROWS = {
         Served(handshake=True),
     ),
     "no key": Row(upgrade_request(drop="Sec-WebSocket-Key"), Status(400)),
-    "a short key": Row(
-        upgrade_request("Sec-WebSocket-Key: YWJj", drop="Sec-WebSocket-Key"), Status(400)
-    ),
+    "a short key": Row(upgrade_request("Sec-WebSocket-Key: YWJj", drop="Sec-WebSocket-Key"), Status(400)),
     "a key that is not base64": Row(
         upgrade_request("Sec-WebSocket-Key: ====!!!!", drop="Sec-WebSocket-Key"), Status(400)
     ),
@@ -137,10 +135,12 @@ ROWS = {
         Status(426),
     ),
     "a POST that waits for 100": Row(
-        _plain("POST /mcp HTTP/1.1", "Host: localhost", "Content-Length: 9", "Expect: 100-continue"), Status(426)
+        _plain("POST /mcp HTTP/1.1", "Host: localhost", "Content-Length: 9", "Expect: 100-continue"),
+        Status(426),
     ),
     "a POST with a long body": Row(
-        _plain("POST /mcp HTTP/1.1", "Host: localhost", "Content-Length: 60000", body=b"x" * 60_000), Status(426)
+        _plain("POST /mcp HTTP/1.1", "Host: localhost", "Content-Length: 60000", body=b"x" * 60_000),
+        Status(426),
     ),
     "pipelined requests": Row(_plain("GET /healthz HTTP/1.1", "Host: localhost") * 50, Status(200)),
     "another request behind the upgrade": Row(

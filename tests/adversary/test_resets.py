@@ -15,12 +15,14 @@ from tests.adversary.world import (
     NOTHING,
     ONLY_WITNESS,
     PATIENCE,
+    Raw,
     listen,
     make_app,
     modern,
     open_world,
     settled,
     text,
+    until,
 )
 from tests.wire.rig import BINARY, PING, TEXT, frame, upgrade_request
 
@@ -81,7 +83,11 @@ async def test_a_reset_with_bytes_pending_leaves_nothing() -> None:
         before = trio.lowlevel.current_statistics().tasks_living
         raw = await world.open()
         with trio.fail_after(PATIENCE):
-            while not any(peer.wire.pending_bytes for endpoint in world.app.server.endpoints for peer in endpoint.peers.values()):
+            while not any(
+                peer.wire.pending_bytes
+                for endpoint in world.app.server.endpoints
+                for peer in endpoint.peers.values()
+            ):
                 await raw.send(text(modern("tools/call", 1, name="large", arguments={"size": 30_000})))
                 await trio.sleep(0.001)
         await raw.reset()
@@ -110,13 +116,12 @@ async def test_a_reset_while_the_server_drains_delays_nobody() -> None:
         address, scope = await outer.start(serve)
         async with open_client(address.websocket, reconnect=False) as client, client.subscribe(HOT):
             stream = await trio.open_tcp_stream("127.0.0.1", address.port)
-            from tests.adversary.world import Raw
-
             raw = Raw(stream)
-            await raw.send(upgrade_request() + text(modern("tools/call", 1, name="hold_still")) + text(listen(2, HOT)))
+            await raw.send(
+                upgrade_request() + text(modern("tools/call", 1, name="hold_still")) + text(listen(2, HOT))
+            )
             await raw.take_head()
-            while len(app.hub.subscribers(HOT)) < 2:
-                await trio.sleep(0.002)
+            await until(lambda: len(app.hub.subscribers(HOT)) == 2)
             scope.cancel()
             assert (await raw.message())["method"] == "notifications/subscriptions/acknowledged"
             assert "result" in await raw.answer(2), "the listen's final result: the server is draining"
@@ -137,5 +142,3 @@ async def test_requests_of_a_peer_that_left_are_cancelled_by_its_half_close_too(
                 assert await raw.rest() == b""
             await settled(world.app, ONLY_WITNESS)
             assert world.cancelled == ["half"]
-
-

@@ -176,12 +176,17 @@ ONLY_WITNESS = Left(1, 1, 0, 1, 1, 0, 1)
 """The well-behaved client: one connection, one listen, one subscription."""
 
 
-async def settled(app: App, expected: Left) -> None:
-    """Wait until exactly this is left. (A socket's end is noticed when the kernel tells, so this looks again.)"""
-    with trio.move_on_after(PATIENCE):
-        while left(app) != expected:
+async def until(condition: Callable[[], object], patience: float = PATIENCE) -> None:
+    """Look again until the condition holds: of what a kernel or another task does there is no event."""
+    with trio.fail_after(patience):
+        while not condition():  # noqa: ASYNC110
             await trio.sleep(0.002)
-        return
+
+
+async def settled(app: App, expected: Left) -> None:
+    """Wait until exactly this is left."""
+    with suppress(trio.TooSlowError):
+        await until(lambda: left(app) == expected)
     assert left(app) == expected
 
 
@@ -218,8 +223,7 @@ class World:
 
     async def entered_is(self, *tags: str) -> None:
         """Wait until these calls of `hold` run."""
-        while set(tags) - set(self.entered):
-            await trio.sleep(0.002)
+        await until(lambda: not set(tags) - set(self.entered))
 
 
 def make_app(settings: ServerSettings = SETTINGS, world: list[World] | None = None) -> App:

@@ -356,7 +356,8 @@ async def test_running_is_serving_until_a_signal() -> None:
         import gc
 
         patch.setattr(gc, "freeze", lambda: None)
-        patch.setattr(sys.modules["mcptrio.app.run"], "_overstayed", lambda: None)  # it would end this process
+        # Its watchdog would end this process.
+        patch.setattr(sys.modules["mcptrio.app.run"], "_overstayed", lambda: None)
         with trio.fail_after(20):
             await _main(app, "127.0.0.1", 0, (), (), ready)
     assert len(addresses) == 1

@@ -11,7 +11,8 @@ import trio
 from trio.testing import MockClock
 
 from mcptrio import App, Context
-from mcptrio.client import Client, open_client
+from mcptrio.app.root import RootEnded
+from mcptrio.client import Client, ConnectionLost, open_client
 from tests.adversary.world import (
     HOT,
     NOTHING,
@@ -23,14 +24,16 @@ from tests.adversary.world import (
     rpc,
     settled,
     text,
+    until,
 )
 from tests.concurrency.crowd import cancelled_at, living
 
-STRIDE = 1
 MAX_STEPS = 3000
 
 
-async def _at_every_step(operation: Callable[[], Awaitable[None]], check: Callable[[], Awaitable[None]]) -> int:
+async def _at_every_step(
+    operation: Callable[[], Awaitable[None]], check: Callable[[], Awaitable[None]]
+) -> int:
     """Run `operation` cancelled at its first, second, ... step until it is through; `check` after each."""
     for step in count(1):
         assert step < MAX_STEPS
@@ -53,7 +56,9 @@ revisions = pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28", "au
 
 
 @revisions
-async def test_connecting_cancelled_at_any_step_leaves_nothing(autojump_clock: MockClock, revision: str) -> None:
+async def test_connecting_cancelled_at_any_step_leaves_nothing(
+    autojump_clock: MockClock, revision: str
+) -> None:
     app = make_app()
     tasks = living()
 
@@ -71,6 +76,79 @@ async def test_connecting_cancelled_at_any_step_leaves_nothing(autojump_clock: M
     assert steps > 50
     async with app.connect(revision=revision) as client:
         await _works(client)
+
+
+async def test_a_guest_of_a_running_app_cancelled_at_any_step_disturbs_nobody(
+    autojump_clock: MockClock,
+) -> None:
+    app = make_app()
+    async with app.connect(revision="2026-07-28") as host:
+        await _works(host)
+        await trio.testing.wait_all_tasks_blocked()
+        tasks, before = living(), left(app)
+
+        async def operation() -> None:
+            async with app.connect(revision="2026-07-28") as guest, guest.subscribe(HOT):
+                await _works(guest)
+
+        async def check() -> None:
+            await _works(host)
+            await trio.testing.wait_all_tasks_blocked()
+            assert left(app) == before
+            assert living() == tasks
+
+        await _at_every_step(operation, check)
+    assert left(app) == NOTHING
+
+
+async def test_the_host_of_an_app_cancelled_at_any_step_ends_its_guests_and_leaves_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    app = make_app()
+    tasks = living()
+    ended: list[str] = []
+
+    async def guest() -> None:
+        try:
+            async with app.connect(revision="2026-07-28") as client, client.subscribe(HOT):
+                await _works(client)
+                await trio.sleep_forever()
+        except (RootEnded, ConnectionLost) as error:
+            ended.append(type(error).__name__)
+
+    async def operation() -> None:
+        async with app.connect(revision="2026-07-28") as host:
+            for _ in range(3):
+                guests.start_soon(guest)
+            await _works(host)
+            await trio.testing.wait_all_tasks_blocked()
+            raise LookupError("the host fails")
+
+    async def attempt() -> None:
+        try:
+            await operation()
+        except* LookupError:  # in a group, where it and the cancellation come together
+            pass
+
+    async def check() -> None:
+        with trio.fail_after(PATIENCE):
+            await trio.testing.wait_all_tasks_blocked()
+        # A guest that came after the end is a host itself, and lives.
+        guests.cancel_scope.cancel()
+
+    for step in count(1):
+        finished = False
+        async with trio.open_nursery() as guests:
+            with cancelled_at(step):
+                await attempt()
+                finished = True
+            await check()
+        assert left(app) == NOTHING
+        await trio.testing.wait_all_tasks_blocked()
+        assert living() == tasks
+        if finished:
+            break
+    assert ended, "guests are told"
 
 
 @revisions
@@ -143,9 +221,7 @@ async def test_serving_cancelled_at_any_step_leaves_nothing(host: str) -> None:
     async def check() -> None:
         assert left(app) == NOTHING
         assert app.server.endpoints == [app.server._memory]
-        with trio.fail_after(PATIENCE):
-            while living() > tasks:  # the system's own: looking up names
-                await trio.sleep(0.001)
+        await until(lambda: living() == tasks)
 
     steps = await _at_every_step(operation, check)
     assert steps > 20
@@ -166,14 +242,14 @@ async def test_serving_clients_cancelled_at_any_step_leaves_nothing() -> None:
     async def check() -> None:
         await settled(app, NOTHING)
         assert app.server.endpoints == [app.server._memory]
-        with trio.fail_after(PATIENCE):
-            while living() > tasks:
-                await trio.sleep(0.001)
+        await until(lambda: living() == tasks)
 
     await _at_every_step(operation, check)
 
 
-async def test_a_cancelled_request_answers_nothing_and_its_handler_is_cancelled(autojump_clock: MockClock) -> None:
+async def test_a_cancelled_request_answers_nothing_and_its_handler_is_cancelled(
+    autojump_clock: MockClock,
+) -> None:
     async with open_world(sockets=False) as world:
         raw = await world.open()
         async with raw.stream:
@@ -185,8 +261,8 @@ async def test_a_cancelled_request_answers_nothing_and_its_handler_is_cancelled(
                 await raw.send(text(rpc("notifications/cancelled", requestId=id)))
                 await raw.send(text(rpc("ping", "between")))
                 assert (await raw.message())["id"] == "between"
-            assert len(world.cancelled) == 3
             await trio.sleep(1)
+            assert len(world.cancelled) == 3
             await raw.send(text(rpc("ping", "after")))
             assert (await raw.message())["id"] == "after"
 

@@ -9,6 +9,7 @@ import trio
 import trio.testing
 
 from mcptrio import App, ServerSettings
+from mcptrio.catalog import ListKind
 from tests.server.rig import INITIALIZE, House, Json, Wire, list_changed, running
 
 BOTH = pytest.mark.parametrize("modern", [False, True], ids=["2025-11-25", "2026-07-28"])
@@ -160,3 +161,7 @@ async def test_the_interval_is_a_setting() -> None:
         await trio.testing.wait_all_tasks_blocked()
         CHANGES["tools"](home.app, 1)
         assert await times(wire, list_changed("tools"), 20.0) == [0, 5]
+
+
+def test_the_kinds_of_lists_are_the_three_of_the_protocol() -> None:
+    assert [kind.value for kind in ListKind] == ["tools", "resources", "prompts"]

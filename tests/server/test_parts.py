@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 
 import pytest
@@ -10,9 +9,7 @@ import trio
 import trio.testing
 
 from mcptrio import App, Feed, ServerSettings
-from mcptrio.server.peer import Peer
 from mcptrio.server.slow_steps import SlowSteps
-from mcptrio.server.subscriptions import Subscriptions
 from mcptrio.supervision import Escalation
 from tests.server.rig import House, Wire, cancelled, request, running, updated
 
@@ -145,35 +142,6 @@ async def test_health_is_told() -> None:
         status, headers, body = await home.get("/healthz")
         assert (status, body) == (200, '{"status":"ok"}\n')
         assert headers["content-type"].startswith("application/json")
-
-
-async def test_while_it_drains_the_server_says_so_and_takes_nobody_new() -> None:
-    app = App("house")
-    hold = trio.Event()
-
-    @app.tool
-    async def wait() -> str:
-        await hold.wait()
-        return "done"
-
-    async with running(app) as home:
-        wire = await home.connect(initialized=True)
-        await wire.send(request(1, "tools/call", {"name": "wait"}))
-        await trio.testing.wait_all_tasks_blocked()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(app.server.endpoints[0].drain)
-            await trio.testing.wait_all_tasks_blocked()
-            assert (await home.get("/healthz"))[::2] == (503, '{"status":"draining"}\n')
-            stream = await home.stream()
-            await stream.send_all(
-                b"GET /mcp HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-            )
-            assert (await stream.receive_some()).startswith(b"HTTP/1.1 503 ")
-            await stream.aclose()
-            hold.set()
-            assert (await wire.receive())["id"] == 1
-            assert (await wire.closed())[0] == 1001
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS"])
@@ -363,42 +331,3 @@ async def test_a_source_that_overstays_its_end_is_reported(caplog: pytest.LogCap
     async with running(app):
         await trio.testing.wait_all_tasks_blocked()
     assert any("overstays" in record.getMessage() for record in caplog.records)
-
-
-async def test_a_drain_ends_any_number_of_peers() -> None:
-    app = App("house")
-    async with running(app) as home:
-        wires = [await home.connect() for _ in range(130)]
-        for wire in wires:
-            await wire.listen(1, toolsListChanged=True)
-        before = trio.current_time()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(app.server.endpoints[0].drain)
-            for wire in wires:
-                assert (await wire.receive())["id"] == 1
-                assert (await wire.closed())[0] == 1001
-        assert trio.current_time() - before < app.settings.drain_timeout
-        assert app.server.list_changes.watchers() == 0
-
-
-async def test_a_listen_that_comes_while_its_peer_is_drained_is_refused(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # Nothing says that the drain's task runs before the peer's reader: the two may come in the same tick.
-    app = App("house")
-    end_listens = Subscriptions.end_listens
-
-    def end_and_read(self: Subscriptions, peer: Peer) -> None:
-        end_listens(self, peer)
-        message = request("late", "subscriptions/listen", {"notifications": {}}, modern=True)
-        app.server.dispatch.received(peer, json.dumps(message).encode())
-
-    monkeypatch.setattr(Subscriptions, "end_listens", end_and_read)
-    async with running(app) as home:
-        wire = await home.connect()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(app.server.endpoints[0].drain)
-            answer = await wire.receive()
-            assert "error" in answer, answer
-            assert answer["error"]["data"] == {"reason": "shutting_down"}  # type: ignore[index]
-            assert (await wire.closed())[0] == 1001

@@ -121,6 +121,7 @@ class Program:
             member = self.members.pop(number, None)
             if member is not None:
                 member.wire.vanish()
+                await trio.testing.wait_all_tasks_blocked()
         else:
             await self.ask(await self.member(number), name, argument)
 

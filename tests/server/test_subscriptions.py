@@ -329,13 +329,14 @@ class TestListen:
             home.app.catalog.add_prompt(_prompt)
             assert await wire.rest(3.0) == []
 
-    async def test_the_order_of_one_uri_is_kept_and_the_last_change_is_always_told(self) -> None:
+    @pytest.mark.parametrize("pause", [7, 20, 1000], ids=["often", "sometimes", "never"])
+    async def test_the_order_of_changes_is_kept_however_many_come_at_once(self, pause: int) -> None:
         async with running(house()) as home:
             wire = await home.connect()
             await wire.listen(1, *(f"a:{number}" for number in range(200)))
             for number in range(200):
                 home.app.updated_nowait(f"a:{number}")
-                if number % 20 == 0:
+                if number % pause == pause - 1:
                     await trio.lowlevel.checkpoint()
             assert await wire.rest() == [updated(f"a:{number}", 1) for number in range(200)]
 
