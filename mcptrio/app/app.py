@@ -15,7 +15,7 @@ from mcptrio import __version__
 from mcptrio.app.address import Address, open_sockets
 from mcptrio.app.reports import ChangeReports
 from mcptrio.app.resource_function import ResourceFunction
-from mcptrio.app.root import Root
+from mcptrio.app.root import LIFESPAN_TIMEOUT, Root
 from mcptrio.app.run import run
 from mcptrio.catalog import Catalog, DeclarationError
 from mcptrio.live import Changes, Feed, Hub
@@ -192,7 +192,8 @@ class App(ChangeReports):
         """Run an async generator function around the app: what it yields is injected by its type.
 
         `async def pool(app: App) -> AsyncIterator[Pool]` makes parameters annotated `Pool` of handlers declared after it
-        be given the yielded value. Several are entered in the order of their declaration and left in reverse.
+        be given the yielded value. Several are entered in the order of their declaration and left in reverse: each goes
+        on behind its `yield`, however the app ended, and all together have five seconds for it.
         """
         type_ = _yielded(fn)
         self.catalog.declare(type_)
@@ -283,7 +284,8 @@ class App(ChangeReports):
         run(self, host=host, port=port)
 
     async def _run_root(self, *, task_status: trio.TaskStatus[None]) -> None:
-        async with AsyncExitStack() as stack:
+        stack = AsyncExitStack()
+        try:
             for type_, fn in self._lifespans:
                 value = await stack.enter_async_context(asynccontextmanager(fn)(self))
                 self.catalog.provide(type_, value)
@@ -291,6 +293,11 @@ class App(ChangeReports):
             with self.from_thread.open():
                 sources = [(spec.name, spec.run) for spec in self.registry.sources()]
                 await self.server.run(sources, task_status=task_status)
+        finally:
+            # The root ends by cancellation, always. That is the server's end and no failure of a lifespan: each
+            # goes on behind its `yield`, and may await there.
+            with trio.move_on_after(LIFESPAN_TIMEOUT, shield=True):
+                await stack.aclose()
 
 
 class _Addressed(trio.TaskStatus[None]):

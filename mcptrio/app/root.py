@@ -9,6 +9,9 @@ import trio
 
 Body = Callable[..., Awaitable[object]]
 
+LIFESPAN_TIMEOUT = 5.0
+"""Seconds that the lifespans may take, together, to leave."""
+
 
 class RootEnded(RuntimeError):
     """The app ended under one of its users: whoever started it was cancelled or failed."""
@@ -73,10 +76,10 @@ class Root:
                 nursery.cancel_scope.cancel(reason="the last user of the app has left")
         except BaseExceptionGroup as group:
             # The nursery is none of the caller's business: a single exception leaves as what it was.
-            if len(group.exceptions) == 1:
-                error = group.exceptions[0]
-                raise error from error.__cause__
-            raise
+            error: BaseException = group
+            while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+                error = error.exceptions[0]
+            raise error from error.__cause__
         finally:
             run.closing = True
             self._run = None

@@ -13,6 +13,7 @@ from typing import Protocol
 import trio
 
 from mcptrio.app.address import Address
+from mcptrio.app.root import LIFESPAN_TIMEOUT
 from mcptrio.log import get_logger
 from mcptrio.server import ServerSettings
 from mcptrio.wire import raise_nofile_limit
@@ -56,8 +57,8 @@ def run(
     """Serve until SIGINT or SIGTERM, then drain and return. `on_ready` is called once clients can connect.
 
     The limit of open files is raised as far as it goes, and connections are capped below it. A second signal ends the
-    process at once; so does, with status 70, a part that overstays the drain deadline by more than a second, since Trio
-    cannot kill it.
+    process at once; so does, with status 70, a part that overstays the deadlines of drain and lifespans by
+    more than a second, since Trio cannot kill it.
 
     Raises:
         OSError: the port cannot be bound.
@@ -94,7 +95,11 @@ async def _main(
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             stopping = trio.CancelScope()
-            nursery.start_soon(_stop_on_signal, signals, stopping, app.settings.drain_timeout)
+            # The deadline of everything that has one, and a second for what has none.
+            patience = app.settings.drain_timeout + LIFESPAN_TIMEOUT + 1.0
+            watchdog = threading.Timer(patience, _overstayed)
+            watchdog.daemon = True
+            nursery.start_soon(_stop_on_signal, signals, stopping, watchdog)
             with stopping:
                 async with trio.open_nursery() as serving:
                     address = await serving.start(serve)
@@ -103,12 +108,13 @@ async def _main(
                     gc.freeze()
                     _log.info("listening", url=address.websocket, max_connections=cap, open_files=files)
                     on_ready(address)
+            watchdog.cancel()
             nursery.cancel_scope.cancel(reason="the server has ended")
     _log.info("stopped")
 
 
 async def _stop_on_signal(
-    signals: AsyncIterator[int], stopping: trio.CancelScope, drain_timeout: float
+    signals: AsyncIterator[int], stopping: trio.CancelScope, watchdog: threading.Timer
 ) -> None:
     async for number in signals:
         name = signal.Signals(number).name
@@ -116,8 +122,6 @@ async def _stop_on_signal(
             _log.warning("ending at once", signal=name)
             os._exit(128 + number)
         _log.info("stopping", signal=name)
-        watchdog = threading.Timer(drain_timeout + 1.0, _overstayed)
-        watchdog.daemon = True
         watchdog.start()
         stopping.cancel(reason=name)
 

@@ -15,6 +15,9 @@ from mcptrio.protocol.errors import Failure, ProtocolError
 
 RequestId = str | int
 
+MAX_ID_LENGTH = 1024
+"""Longest request id: characters of a string, bits of an integer."""
+
 
 class Request(Struct, frozen=True):
     """A call that wants an answer. `params` is still JSON: its type depends on the method."""
@@ -58,7 +61,7 @@ Message = Request | Notification | Response | ErrorResponse
 
 class _Incoming(Struct, frozen=True):
     jsonrpc: Literal["2.0"]
-    id: RequestId | UnsetType = UNSET
+    id: RequestId | UnsetType | None = UNSET
     method: str | UnsetType = UNSET
     params: Raw | UnsetType = UNSET
     result: Raw | UnsetType = UNSET
@@ -93,7 +96,11 @@ def decode(data: bytes) -> Message:
     except RecursionError:
         raise ProtocolError(Failure.PARSE, "Parse error: nested too deeply") from None
     id = incoming.id
+    if id is not None and id is not UNSET and not _is_short(id):
+        raise ProtocolError(Failure.INVALID_REQUEST, "Invalid request: the id is too long")
     if incoming.method is not UNSET:
+        if id is None:
+            raise ProtocolError(Failure.INVALID_REQUEST, "Invalid request: an id is a string or an integer")
         params = None if incoming.params is UNSET else incoming.params
         if params is not None and bytes(memoryview(params)[:1]) != b"{":
             known = None if id is UNSET else id
@@ -103,7 +110,7 @@ def decode(data: bytes) -> Message:
         return Request(id, incoming.method, params)
     if incoming.error is not UNSET and incoming.result is UNSET:
         return ErrorResponse(None if id is UNSET else id, incoming.error)
-    if incoming.result is not UNSET and incoming.error is UNSET and id is not UNSET:
+    if incoming.result is not UNSET and incoming.error is UNSET and id is not UNSET and id is not None:
         return Response(id, incoming.result)
     raise ProtocolError(
         Failure.INVALID_REQUEST,
@@ -112,11 +119,17 @@ def decode(data: bytes) -> Message:
     )
 
 
+def _is_short(id: RequestId) -> bool:
+    # What is running is kept by its id, and what is told of a listen carries it.
+    return len(id) <= MAX_ID_LENGTH if isinstance(id, str) else id.bit_length() <= MAX_ID_LENGTH
+
+
 def _salvage_id(data: bytes) -> RequestId | None:
     try:
-        return _only_id.decode(data).id
+        id = _only_id.decode(data).id
     except (msgspec.MsgspecError, RecursionError):
         return None
+    return id if _is_short(id) else None
 
 
 class _OutRequest(Struct, frozen=True, omit_defaults=True):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import msgspec
+import trio
 from msgspec import UNSET, Raw, UnsetType
 
 from mcptrio.protocol import Codec, RequestId
@@ -15,13 +17,19 @@ from mcptrio.server.peer import Peer
 class RequestContext:
     """One request's context. Once the request has ended or was cancelled, nothing more is sent for it."""
 
-    __slots__ = ("_codec", "_last", "_params", "_peer", "_token")
+    __slots__ = ("_codec", "_last", "_params", "_peer", "_scope", "_token")
 
     def __init__(
-        self, peer: Peer, codec: Codec, token: RequestId | UnsetType, params: Raw | None = None
+        self,
+        peer: Peer,
+        codec: Codec,
+        scope: trio.CancelScope,
+        token: RequestId | UnsetType,
+        params: Raw | None = None,
     ) -> None:
         self._peer = peer
         self._codec = codec
+        self._scope = scope
         self._token = token
         self._params = params
         self._last = float("-inf")
@@ -44,17 +52,18 @@ class RequestContext:
     ) -> None:
         """Tell the caller how far the work is, if it asked to know; waits while the caller is behind in reading.
 
-        Progress must rise: a report that does not exceed the one before is dropped, as the protocol demands. A
+        Progress must rise: a report that does not exceed the one before is dropped, as the protocol demands, and so is one
+        that is no finite number. A
         checkpoint in any case.
         """
         await self._peer.wait_not_behind()
-        if self._token is UNSET or progress <= self._last:
+        if self._token is UNSET or self._scope.cancel_called or not self._last < progress < math.inf:
             return
         self._last = progress
         params = ProgressParams(
             progress_token=self._token,
             progress=progress,
-            total=UNSET if total is None else total,
+            total=UNSET if total is None or not math.isfinite(total) else total,
             message=UNSET if message is None else message,
         )
         self._peer.push(self._codec.progress(params))

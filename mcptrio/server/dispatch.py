@@ -10,6 +10,8 @@ import secrets
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+import trio
+
 from mcptrio.log import get_logger
 from mcptrio.protocol import (
     Codec,
@@ -109,8 +111,10 @@ class Dispatch:
             message = decode(data)
         except ProtocolError as error:
             self.errors += 1
-            # Both revisions agree on the codes of what is no message.
-            peer.push(encode_error(error.id, error.failure.legacy, error.message))
+            # A notification is never answered, not even one whose params are none. Both revisions agree on the
+            # codes of what is no message.
+            if error.failure is not Failure.INVALID_PARAMS or error.id is not None:
+                peer.push(encode_error(error.id, error.failure.legacy, error.message))
             return
         if type(message) is Request:
             self._request(peer, message)
@@ -155,10 +159,12 @@ class Dispatch:
                     peer.push(self._encode(request.id, codec, result))
                 return
             self._check_room(peer)
-            context = RequestContext(peer, codec, meta.progress_token, request.params)
+            # Made here and not in the task, so that a cancellation in the same read finds it.
+            scope = trio.CancelScope()
+            context = RequestContext(peer, codec, scope, meta.progress_token, request.params)
             answer = partial(self._answer, request.id, codec, self._later[request.method], params, context)
             label = f"tools/call {params.name}" if isinstance(params, CallToolParams) else request.method
-            peer.start(key, label, answer)
+            peer.start(key, label, scope, answer)
         except RpcError as error:
             self.errors += 1
             peer.push(codec.error(request.id, error))

@@ -84,6 +84,7 @@ class Endpoint:
         with trio.move_on_after(self._settings.drain_timeout):
             async with trio.open_nursery() as nursery:
                 for number, peer in enumerate(tuple(self.peers.values()), 1):
+                    peer.draining = True
                     self._subscriptions.end_listens(peer)
                     nursery.start_soon(peer.drain, self._settings.drain_requests)
                     if number % BATCH == 0:

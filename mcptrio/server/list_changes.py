@@ -53,7 +53,8 @@ class ListChanges:
             now = trio.current_time()
             for kind in [kind for kind in self._pending if self._not_before[kind] <= now]:
                 del self._pending[kind]
-                self._not_before[kind] = now + self._interval
+                if self._watchers[kind]:  # what nobody was told does not delay the next
+                    self._not_before[kind] = now + self._interval
                 for subscriber in self._watchers[kind]:
                     subscriber.outbox.send_nowait(kind)
             self._wake = trio.Event()

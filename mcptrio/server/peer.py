@@ -87,11 +87,12 @@ class Peer:
                 self._ending = True
             self._nursery.cancel_scope.cancel(reason=f"{self.name} disconnected")
 
-    def start(self, key: Key, label: str, answer: Callable[[], Awaitable[bytes]]) -> None:
-        """Run a request as a task of this peer and push its answer, unless it is cancelled by then."""
+    def start(
+        self, key: Key, label: str, scope: trio.CancelScope, answer: Callable[[], Awaitable[bytes]]
+    ) -> None:
+        """Run a request as a task of this peer, in `scope`, and push its answer unless it is cancelled by then."""
         assert self._nursery is not None
-        # Made here and not in the task, so that a cancellation in the same read finds it.
-        scope = self.requests[key] = trio.CancelScope()
+        self.requests[key] = scope
         self._nursery.start_soon(self._answer, key, answer, scope, name=label)
 
     async def _answer(
@@ -148,7 +149,6 @@ class Peer:
 
     async def drain(self, patience: float) -> None:
         """End politely: running requests get `patience` seconds, then the wire is closed with 1001."""
-        self.draining = True
         if self.requests:
             self._idle = trio.Event()
             with trio.move_on_after(patience):

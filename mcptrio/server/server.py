@@ -47,14 +47,16 @@ them; only a supervisor that restarts without pause gives up."""
 _BACKOFF = Backoff(initial=0.2, maximum=30.0)
 
 
-class _Ready(trio.TaskStatus[None]):
-    """Tells an event that a supervisor runs."""
+class _Once(trio.TaskStatus[None]):
+    """Passes on that a supervisor runs, the first time: it may be restarted."""
 
-    def __init__(self, event: trio.Event) -> None:
-        self._event = event
+    def __init__(self, status: trio.TaskStatus[None]) -> None:
+        self._status: trio.TaskStatus[None] | None = status
 
     def started(self, value: None = None) -> None:
-        self._event.set()
+        status, self._status = self._status, None
+        if status is not None:
+            status.started()
 
 
 class Server:
@@ -91,7 +93,6 @@ class Server:
         self._connections = 0
         self._listeners = 0
         self._root = Supervisor("root")
-        self._ready = trio.Event()
         self._peers = Supervisor("peers", on_report=self._reported)
         self._supervisors: list[Supervisor] = [self._peers]
         self._memory = self._open_endpoint((), ())
@@ -128,7 +129,6 @@ class Server:
             Escalation: a part could not be kept running.
         """
         restarts, within = _RESTARTS
-        self._ready = trio.Event()
         tree = Supervisor(
             "sources",
             [self._source_child(name, body) for name, body in sources],
@@ -145,7 +145,7 @@ class Server:
                 ChildSpec("sweeper", self._sweeper.run, backoff=_BACKOFF),
                 ChildSpec("sources", tree.run, shutdown=10.0, backoff=_BACKOFF),
                 ChildSpec(
-                    "peers", partial(self._peers.run, task_status=_Ready(self._ready)), backoff=_BACKOFF
+                    "peers", partial(self._peers.run, task_status=_Once(task_status)), backoff=_BACKOFF
                 ),
             ],
             on_report=self._reported,
@@ -153,10 +153,7 @@ class Server:
         self._supervisors[:] = [self._root, tree, self._peers]
         trio.lowlevel.add_instrument(self._slow_steps)
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._root.run)
-                await self._ready.wait()
-                task_status.started()
+            await self._root.run()
         finally:
             trio.lowlevel.remove_instrument(self._slow_steps)
 

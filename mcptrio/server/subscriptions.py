@@ -137,7 +137,10 @@ class Subscriptions:
             self._leave(listen)
 
     def end_listens(self, peer: Peer) -> None:
-        """Give every listen what it is still owed, then its final result. Synchronous and idempotent."""
+        """Give every listen what it is still owed, unless the peer is behind, then its final result.
+
+        Synchronous and idempotent.
+        """
         listens = list(peer.listens.values())
         peer.listens.clear()
         for listen in listens:
