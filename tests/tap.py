@@ -126,6 +126,8 @@ class Conversation:
             self._initialized = True
         elif method == "notifications/cancelled":
             id = params.get("requestId")
+            if not isinstance(id, str | int):
+                return
             # Whatever is open under this id may not be answered any more: a later answer finds nothing to answer.
             for asked in self._open.pop((type(id), id), []):
                 self._tokens[self._token(asked)] -= 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, TypeVar, overload
 
 import trio
@@ -109,6 +109,7 @@ class App(ChangeReports):
         """
 
         def declare(fn: F) -> F:
+            self.check_thread()
             self.catalog.add_tool(
                 fn,
                 name=name,
@@ -138,14 +139,10 @@ class App(ChangeReports):
         """
 
         def declare(fn: F) -> ResourceFunction[F]:
-            if "{" in uri:
-                self.catalog.add_template(
-                    uri, fn, name=name, title=title, description=description, mime_type=mime_type
-                )
-            else:
-                self.catalog.add_resource(
-                    uri, fn, name=name, title=title, description=description, mime_type=mime_type
-                )
+            add = self.catalog.add_template if "{" in uri else self.catalog.add_resource
+            self.check_thread()
+            with self._telling_subscribers():
+                add(uri, fn, name=name, title=title, description=description, mime_type=mime_type)
             return ResourceFunction(fn, uri, self.catalog)
 
         return declare
@@ -170,6 +167,7 @@ class App(ChangeReports):
         """Offer a function as a prompt: `@app.prompt` or `@app.prompt(title=...)`. Returns the function unchanged."""
 
         def declare(fn: F) -> F:
+            self.check_thread()
             self.catalog.add_prompt(fn, name=name, title=title, description=description)
             return fn
 
@@ -202,14 +200,32 @@ class App(ChangeReports):
 
     def remove_tool(self, name: str) -> None:
         """Stop offering a tool; ValueError when there is none of this name."""
+        self.check_thread()
         self.catalog.remove_tool(name)
 
     def remove_resource(self, uri_or_template: str) -> None:
-        """Stop offering a resource or template; ValueError when there is none."""
-        self.catalog.remove_resource(uri_or_template)
+        """Stop offering a resource or template; ValueError when there is none.
+
+        Who is subscribed to what is gone with it is told, as by `deleted_nowait`, and stays subscribed.
+        """
+        self.check_thread()
+        with self._telling_subscribers():
+            self.catalog.remove_resource(uri_or_template)
+
+    @contextmanager
+    def _telling_subscribers(self) -> Iterator[None]:
+        """Report what this block adds to or takes from what is offered, where somebody is subscribed to it."""
+        before = {uri: self.catalog.offers(uri) for uri in self.hub.subscriptions()}
+        yield
+        for uri, offered in before.items():
+            if offered and not self.catalog.offers(uri):
+                self.deleted_nowait(uri)
+            elif not offered and self.catalog.offers(uri):
+                self.created_nowait(uri)
 
     def remove_prompt(self, name: str) -> None:
         """Stop offering a prompt; ValueError when there is none of this name."""
+        self.check_thread()
         self.catalog.remove_prompt(name)
 
     # Changes
@@ -284,20 +300,37 @@ class App(ChangeReports):
         run(self, host=host, port=port)
 
     async def _run_root(self, *, task_status: trio.TaskStatus[None]) -> None:
-        stack = AsyncExitStack()
-        try:
-            for type_, fn in self._lifespans:
-                value = await stack.enter_async_context(asynccontextmanager(fn)(self))
-                self.catalog.provide(type_, value)
-                stack.callback(self.catalog.withdraw, type_)
-            with self.from_thread.open():
-                sources = [(spec.name, spec.run) for spec in self.registry.sources()]
-                await self.server.run(sources, task_status=task_status)
-        finally:
-            # The root ends by cancellation, always. That is the server's end and no failure of a lifespan: each
-            # goes on behind its `yield`, and may await there.
-            with trio.move_on_after(LIFESPAN_TIMEOUT, shield=True):
-                await stack.aclose()
+        """Run the server inside the lifespans, which outlive it. The nursery ends when both have ended."""
+        serving = trio.CancelScope()
+        # The lifespans' shield: they and what they started must not end before the server that uses them. Its
+        # deadline is set as soon as the server has ended, and before it began a cancellation reaches them at once.
+        lifespans = trio.CancelScope(shield=True)
+        began = False
+
+        async def pass_on() -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                serving.cancel(reason="the app ends")
+                if not began:
+                    lifespans.cancel(reason="the app ends before it began")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pass_on)
+            with lifespans:
+                async with AsyncExitStack() as stack:
+                    for type_, fn in self._lifespans:
+                        value = await stack.enter_async_context(asynccontextmanager(fn)(self))
+                        self.catalog.provide(type_, value)
+                        stack.callback(self.catalog.withdraw, type_)
+                    began = True
+                    try:
+                        with self.from_thread.open(), serving:
+                            sources = [(spec.name, spec.run) for spec in self.registry.sources()]
+                            await self.server.run(sources, task_status=task_status)
+                    finally:
+                        lifespans.deadline = trio.current_time() + LIFESPAN_TIMEOUT
+            nursery.cancel_scope.cancel(reason="the app has ended")
 
 
 class _Addressed(trio.TaskStatus[None]):

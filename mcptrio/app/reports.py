@@ -41,11 +41,16 @@ class ChangeReports:
         Raises:
             RuntimeError: called in a thread while the app runs; there it is `from_thread`.
         """
+        self.check_thread()
+        return self._hub.publish(change)
+
+    def check_thread(self) -> None:
+        """Raise RuntimeError in a thread while the app runs: what it has is Trio's thread's alone."""
         if self.from_thread.is_open and not trio.lowlevel.in_trio_run():
             raise RuntimeError(
-                "this is a thread: report by app.from_thread.updated(...), or make it async def"
+                "this is a thread, and the app is on Trio's: report changes by app.from_thread.updated(...), "
+                "and do other things in an async def, or by trio.from_thread.run_sync"
             )
-        return self._hub.publish(change)
 
 
 class ThreadReports:

@@ -101,5 +101,5 @@ class Root:
             finally:
                 run.guests.discard(scope)
                 run.guest_left.set()
-        if scope.cancelled_caught or not entered:
+        if scope.cancelled_caught or not entered or run.ended.is_set():
             raise RootEnded("the app has ended: whoever started it was cancelled or failed")

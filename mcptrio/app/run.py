@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Collection
 from functools import partial
+from types import FrameType
 from typing import Protocol
 
 import trio
@@ -92,40 +93,64 @@ async def _main(
         allowed_origins=allowed_origins,
         max_connections=cap,
     )
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            stopping = trio.CancelScope()
-            # The deadline of everything that has one, and a second for what has none.
-            patience = app.settings.drain_timeout + LIFESPAN_TIMEOUT + 1.0
-            watchdog = threading.Timer(patience, _overstayed)
-            watchdog.daemon = True
-            nursery.start_soon(_stop_on_signal, signals, stopping, watchdog)
-            with stopping:
-                async with trio.open_nursery() as serving:
-                    address = await serving.start(serve)
-                    # What lives now lives for ever: the collector need not look at it again.
-                    gc.collect()
-                    gc.freeze()
-                    _log.info("listening", url=address.websocket, max_connections=cap, open_files=files)
-                    on_ready(address)
-            watchdog.cancel()
-            nursery.cancel_scope.cancel(reason="the server has ended")
+    # The deadlines of everything that has one, and a second for what has none.
+    watchdog = threading.Timer(app.settings.drain_timeout + LIFESPAN_TIMEOUT + 1.0, _overstayed)
+    watchdog.daemon = True
+    try:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            _arm(watchdog)
+            async with trio.open_nursery() as nursery:
+                stopping = trio.CancelScope()
+                nursery.start_soon(_stop_on_signal, signals, stopping)
+                with stopping:
+                    async with trio.open_nursery() as serving:
+                        address = await serving.start(serve)
+                        # What lives now lives for ever: the collector need not look at it again.
+                        gc.collect()
+                        gc.freeze()
+                        _log.info("listening", url=address.websocket, max_connections=cap, open_files=files)
+                        on_ready(address)
+                nursery.cancel_scope.cancel(reason="the server has ended")
+    finally:
+        watchdog.cancel()
     _log.info("stopped")
 
 
-async def _stop_on_signal(
-    signals: AsyncIterator[int], stopping: trio.CancelScope, watchdog: threading.Timer
-) -> None:
+def _arm(watchdog: threading.Timer) -> None:
+    """Have the first signal start the watchdog and the second one end the process.
+
+    Both in the signal handler itself: a task would wait for the very step that never ends.
+    """
+    armed = False
+    for number in (signal.SIGINT, signal.SIGTERM):
+        receiver = signal.getsignal(number)
+        assert callable(receiver)
+
+        def handle(number: int, frame: FrameType | None, receiver: Callable[..., object] = receiver) -> None:
+            nonlocal armed
+            if armed:
+                os._exit(128 + number)
+            armed = True
+            watchdog.start()
+            receiver(number, frame)
+
+        signal.signal(number, handle)
+
+
+async def _stop_on_signal(signals: AsyncIterator[int], stopping: trio.CancelScope) -> None:
     async for number in signals:
         name = signal.Signals(number).name
-        if stopping.cancel_called:
-            _log.warning("ending at once", signal=name)
-            os._exit(128 + number)
         _log.info("stopping", signal=name)
-        watchdog.start()
         stopping.cancel(reason=name)
 
 
 def _overstayed() -> None:
-    _log.critical("a part overstays the drain deadline: the process ends without it")
+    # Said by a thread of its own: a log that nobody reads may block whoever writes it.
+    said = threading.Thread(
+        target=_log.critical,
+        args=("a part overstays the drain deadline: the process ends without it",),
+        daemon=True,
+    )
+    said.start()
+    said.join(0.2)
     os._exit(OVERSTAYED)

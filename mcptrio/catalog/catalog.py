@@ -314,10 +314,12 @@ class Catalog:
 
     def could_serve(self, uri: str) -> bool:
         """Whether the URI is a resource, fits a template or fits a source's pattern. Runs no handler."""
-        return (
-            uri in self._resources
-            or any(template.arguments(uri) is not None for template in self._templates.values())
-            or any(pattern.match(uri) is not None for pattern in self._patterns.values())
+        return self.offers(uri) or any(pattern.match(uri) is not None for pattern in self._patterns.values())
+
+    def offers(self, uri: str) -> bool:
+        """Whether the URI is a resource or fits a template, so that reading it runs a handler."""
+        return uri in self._resources or any(
+            template.arguments(uri) is not None for template in self._templates.values()
         )
 
     # Prompts

@@ -28,6 +28,7 @@ from msgspec import UNSET, Raw, UnsetType
 from mcptrio.catalog.errors import DeclarationError
 from mcptrio.catalog.schema import is_object, schema_of, wrapped
 from mcptrio.catalog.signature import MISSING, Signature, without_metadata
+from mcptrio.live import check_uri
 from mcptrio.protocol import Revision
 from mcptrio.protocol.results import CallToolResult
 from mcptrio.protocol.types import (
@@ -66,6 +67,7 @@ class Output:
         """Raises `DeclarationError` when the return annotation has no JSON form."""
         self._decoder: msgspec.json.Decoder[object] | None = None
         self._wraps = False
+        self._blocks = _is_list_of(_CONTENT, signature.returns)
         self.schemas: Mapping[Revision, Object | UnsetType] = {Revision.LEGACY: UNSET, Revision.MODERN: UNSET}
         annotation = signature.returns
         if not _is_structured(annotation):
@@ -93,7 +95,7 @@ class Output:
                 return CallToolResult(content=[TextContent(text=encodable(value))])
             if value is None:
                 return CallToolResult(content=[])
-            plain = _unstructured(value)
+            plain = _unstructured(value, revision, self._blocks)
             if plain is not None:
                 return plain
         json = msgspec.json.encode(value)
@@ -128,8 +130,10 @@ def resource_contents(
     if (
         isinstance(value, list | tuple)
         and all(isinstance(item, ResourceContents) for item in value)
-        and (value or any(_holds(_CONTENT, item) for item in typing.get_args(without_metadata(returns))))
+        and (value or _is_list_of(_CONTENT, returns))
     ):
+        for contents in value:
+            check_contents(contents)
         msgspec.json.encode(value)
         return list(value)
     if value is None:
@@ -167,6 +171,7 @@ def prompt_messages(value: object) -> list[PromptMessage]:
         return []
     items: Sequence[object] = value if isinstance(value, list | tuple) else [value]
     messages = [_message(item) for item in items]
+    check_blocks([message.content for message in messages])
     msgspec.json.encode(messages)
     return messages
 
@@ -182,18 +187,55 @@ def _printable(text: str) -> str:
     return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
-def _unstructured(value: object) -> CallToolResult | None:
+def _unstructured(value: object, revision: Revision, blocks_only: bool) -> CallToolResult | None:
     if isinstance(value, CallToolResult):
+        check_blocks(value.content)
         msgspec.json.encode(value)
         # The codec completes results in place, and this one may be kept by the handler.
-        return msgspec.structs.replace(value)
+        result = msgspec.structs.replace(value)
+        if revision is Revision.LEGACY and result.structured_content is not UNSET:
+            json = msgspec.json.encode(result.structured_content)
+            if not json.startswith(b"{"):
+                result.structured_content = Raw(b'{"result":' + json + b"}")
+        return result
     if isinstance(value, bytes | bytearray | memoryview):
         return CallToolResult(content=[TextContent(text=base64.b64encode(value).decode())])
     blocks = [value] if isinstance(value, _BLOCKS) else value
-    if isinstance(blocks, list | tuple) and blocks and all(isinstance(item, _BLOCKS) for item in blocks):
+    # Only the annotation tells an empty list of blocks from an empty JSON array.
+    if (
+        isinstance(blocks, list | tuple)
+        and all(isinstance(item, _BLOCKS) for item in blocks)
+        and (blocks or blocks_only)
+    ):
+        check_blocks(blocks)
         msgspec.json.encode(blocks)
         return CallToolResult(content=list(blocks))
     return None
+
+
+def check_contents(contents: ResourceContents) -> None:
+    """Raises `ValueError` unless they have a URI and exactly one of text and base64."""
+    check_uri(contents.uri)
+    if (contents.text is UNSET) == (contents.blob is UNSET):
+        raise ValueError(f"the contents of {contents.uri} need either text or blob")
+    if contents.blob is not UNSET:
+        base64.b64decode(contents.blob, validate=True)
+
+
+def check_blocks(blocks: Sequence[object]) -> None:
+    """Raises `ValueError` for an embedded resource or link that is none."""
+    for block in blocks:
+        if isinstance(block, EmbeddedResource):
+            check_contents(block.resource)
+        elif isinstance(block, ResourceLink):
+            check_uri(block.uri)
+
+
+def _is_list_of(kinds: frozenset[object], annotation: object) -> bool:
+    bare = without_metadata(annotation)
+    return typing.get_origin(bare) in _SEQUENCES and any(
+        _holds(kinds, item) for item in typing.get_args(bare)
+    )
 
 
 def _message(item: object) -> PromptMessage:

@@ -127,6 +127,11 @@ class Handler:
                 raise
             incident.report("cancelled", self.signature.function, errors)
             raise rest from None
+        except (Exception, trio.Cancelled, KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:
+            # SystemExit and its like: a handler ends its request with it, not everybody's server.
+            raise RuntimeError(f"{self.signature.function} raised {type(error).__name__}: {error}") from error
 
     async def _in_thread(
         self, arguments: dict[str, object], slots: trio.CapacityLimiter | None, abandon: bool

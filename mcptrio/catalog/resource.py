@@ -11,7 +11,7 @@ from mcptrio.catalog.context import Context
 from mcptrio.catalog.errors import DeclarationError
 from mcptrio.catalog.handler import Handler, Injections
 from mcptrio.catalog.signature import Function, describe, doc_of, name_of
-from mcptrio.catalog.uri_template import has_variables
+from mcptrio.catalog.uri_template import check_spelling, has_variables
 from mcptrio.live import InvalidUri, check_uri
 from mcptrio.protocol import types
 from mcptrio.protocol.types import ResourceContents
@@ -40,6 +40,7 @@ class Resource:
             check_uri(uri)
         except InvalidUri as error:
             raise DeclarationError(f"{where}: {uri[:200]!r} is no resource URI: {error}") from None
+        check_spelling(where, uri)
         self.uri = uri
         self.handler = Handler(function, injections, threads)
         if self.handler.signature.arguments:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 import trio
@@ -14,7 +15,8 @@ from mcptrio.catalog.context import Context
 from mcptrio.catalog.errors import DeclarationError, InvalidArgument
 from mcptrio.catalog.handler import Handler, Injections
 from mcptrio.catalog.signature import MISSING, Function, Signature, describe, doc_of, name_of
-from mcptrio.catalog.uri_template import UriTemplate
+from mcptrio.catalog.uri_template import UriTemplate, check_spelling
+from mcptrio.live import InvalidUri, check_uri
 from mcptrio.protocol import types
 from mcptrio.protocol.types import ResourceContents
 
@@ -41,6 +43,8 @@ class Template:
         """Raises `DeclarationError` when the function cannot be offered under this template."""
         where = describe(function)
         self.uri_template = UriTemplate(uri_template)
+        check_spelling(where, uri_template)
+        self._is_file = uri_template.startswith("file:")
         self.handler = Handler(function, injections, threads)
         _check_variables(where, self.uri_template, self.handler.signature)
         self._arguments = StringArguments(self.handler.signature)
@@ -75,11 +79,14 @@ class Template:
         self._list = handler
 
     def arguments(self, uri: str) -> dict[str, object] | None:
-        """The handler's arguments for a URI; None when the URI is not of this template. Without side
-        effects.
+        """The handler's arguments for a URI; None when the URI is not of this template. Without side effects.
+
+        For a `file:` template, a value that leads out of its place (`..`, an absolute path) is none either.
         """
         values = self.uri_template.match(uri)
         if values is None:
+            return None
+        if self._is_file and any(map(_leads_astray, values.values())):
             return None
         try:
             return self._arguments.read(values)
@@ -119,11 +126,12 @@ class Template:
 
     def _listed(self, item: object) -> types.Resource:
         if isinstance(item, types.Resource):
+            check_uri(item.uri)
             return item
         if not isinstance(item, str):
             raise TypeError(f"a list function returns str or Resource, not {type(item).__name__}")
         uri = encodable(item)
-        values = self.uri_template.match(uri)
+        values = self.uri_template.match(uri) if _is_uri(uri) else None
         if values is None:
             if len(self.uri_template.variables) != 1:
                 raise ValueError(f"{item!r} is no URI of {self.uri_template.text!r}")
@@ -135,6 +143,19 @@ class Template:
             description=self.listed.description,
             mime_type=self.listed.mime_type,
         )
+
+
+def _is_uri(text: str) -> bool:
+    try:
+        check_uri(text)
+    except InvalidUri:
+        return False
+    return True
+
+
+def _leads_astray(path: str) -> bool:
+    """Whether a part of a `file:` URI names more than a place below: `..`, an absolute path, a NUL."""
+    return "\0" in path or path.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", path)
 
 
 def _check_variables(where: str, template: UriTemplate, signature: Signature) -> None:

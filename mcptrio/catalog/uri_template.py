@@ -45,6 +45,19 @@ class _Part:
     names: tuple[str, ...]
 
 
+def check_spelling(where: str, uri: str) -> None:
+    """Refuse URIs that many clients would spell otherwise, so that they could never ask for them.
+
+    Raises:
+        DeclarationError: a scheme in capitals, or an http URI without a path.
+    """
+    scheme, _, rest = uri.partition(":")
+    if scheme != scheme.lower():
+        raise DeclarationError(f"{where}: write the scheme of {uri[:200]!r} in small letters: clients do")
+    if scheme in ("http", "https") and "/" not in rest[2:]:
+        raise DeclarationError(f"{where}: give {uri[:200]!r} a path, at least `/`: clients do")
+
+
 class UriTemplate:
     """A URI template that can be matched and expanded. Immutable."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import textwrap
 from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, TextIO
 
@@ -80,6 +81,9 @@ def mask_secrets(logger: object, method: str, event: Event) -> Event:
 
 def spell_out_controls(logger: object, method: str, event: Event) -> Event:
     """A structlog processor: no text can steer a terminal."""
+    if isinstance(exception := event.get("exception"), str):
+        # No line of it begins where log lines do: an exception's text may be a peer's.
+        event["exception"] = textwrap.indent(exception, "    ", lambda line: True)
     return {
         printable(name): printable(value) if isinstance(value, str) else value
         for name, value in event.items()

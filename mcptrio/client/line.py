@@ -6,6 +6,7 @@ each connection's session only borrows it.
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable
 from functools import partial
@@ -22,6 +23,8 @@ from mcptrio.protocol import Revision, RpcError
 from mcptrio.protocol.types import Implementation
 from mcptrio.supervision.backoff import Backoff
 from mcptrio.wire.dial import dial, parse_url
+
+_logger = logging.getLogger(__name__)
 
 RELISTEN_AFTER = 5.0
 """Seconds after which a listen that the server ended is made again on a connection that it did not close."""
@@ -167,7 +170,10 @@ class Line:
             failures = self._backoff.failures(failures, trio.current_time() - began)
             delay = self._backoff.delay(failures, self._rng)
             if self._on_lost is not None:
-                self._on_lost(error, delay)
+                try:
+                    self._on_lost(error, delay)
+                except Exception:  # the caller's mistake, and no reason to give up
+                    _logger.exception("the callback for a lost connection failed")
             await trio.sleep(delay)
 
     async def aclose(self) -> None:

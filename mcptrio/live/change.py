@@ -32,8 +32,9 @@ class Change(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         # Checked here, in the reporter's own code: the hub is everybody's, and must not stumble over it.
-        if not isinstance(self.uri, str):
-            raise TypeError(f"a change's uri is a string, not {type(self.uri).__name__}: use str(uri)")
+        for name in ("uri", "kind", "source"):
+            if not isinstance(getattr(self, name), str):
+                raise TypeError(f"a change's {name} is a string, not {type(getattr(self, name)).__name__}")
         if self.event_id is not None and not isinstance(self.event_id, str):
             raise TypeError(f"an event_id is a string, not {type(self.event_id).__name__}: use str(event_id)")
 

@@ -53,7 +53,7 @@ class Hub:
         self._membership: dict[Outbox, None] = {}
         self._seen: OrderedDict[tuple[str, str, str], None] = OrderedDict()
         self._duplicates = 0
-        self._matched = 0
+        self.matched = 0
         self._conflated = 0
         self._subscriptions = 0
 
@@ -75,7 +75,7 @@ class Hub:
         self.offset += 1
         entry = Entry(self.offset, change)
         if outboxes is not None:
-            self._matched += len(outboxes)
+            self.matched += len(outboxes)
             for outbox in tuple(outboxes):
                 self._conflated += outbox.send_nowait(change.uri, entry)
         if change.kind in (CREATED, DELETED):
@@ -162,7 +162,7 @@ class Hub:
         return HubStatistics(
             offset=self.offset,
             duplicates=self._duplicates,
-            matched=self._matched,
+            matched=self.matched,
             conflated=self._conflated,
             uris=len(self._outboxes),
             subscriptions=self._subscriptions,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import trio
@@ -13,7 +14,9 @@ from mcptrio.live.hub import Hub
 CAPACITY = 256
 """How many reported changes may wait for the hub before sources wait."""
 
-_BATCH = 64
+_BUDGET = 2048
+
+_log = logging.getLogger("mcptrio.live")
 
 
 class Pump:
@@ -32,14 +35,26 @@ class Pump:
         return Feed(name, self._send, on_state)
 
     async def run(self) -> None:
-        """Publish what is reported, for ever, in order; lets others run after every 64 changes."""
+        """Publish what is reported, for ever, in order; lets others run after every 2,000 deliveries or so."""
         while True:
-            self._hub.publish(await self._receive.receive())
+            spent = self._publish(await self._receive.receive())
             try:
-                for _ in range(_BATCH):
-                    self._hub.publish(self._receive.receive_nowait())
+                while spent < _BUDGET:
+                    spent += self._publish(self._receive.receive_nowait())
             except trio.WouldBlock:
                 continue
+
+    def _publish(self, change: Change) -> int:
+        """Publish one change; returns what it cost, in outboxes that were filled."""
+        before = self._hub.matched
+        try:
+            self._hub.publish(change)
+        except Exception:
+            # One change is set aside, and the next one is published: a source must not stop the others.
+            _log.exception(
+                "the pump set a change aside", extra={"uri": change.uri, "source": change.source}
+            )
+        return 32 + self._hub.matched - before
 
     def close(self) -> None:
         """End the channel for good. Idempotent."""

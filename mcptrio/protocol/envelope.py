@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType, field
 
 from mcptrio.protocol.errors import Failure, RpcError
 from mcptrio.protocol.revision import SUPPORTED, Revision
-from mcptrio.protocol.types import Implementation
+from mcptrio.protocol.types import ClientInfo
 
 PREFIX = "io.modelcontextprotocol/"
 VERSION_KEY = PREFIX + "protocolVersion"
@@ -27,12 +27,12 @@ class RequestMeta(msgspec.Struct, frozen=True, kw_only=True):
 
     protocol_version: str | UnsetType = field(default=UNSET, name=VERSION_KEY)
     client_capabilities: dict[str, object] | UnsetType = field(default=UNSET, name=CAPABILITIES_KEY)
-    client_info: Implementation | UnsetType = field(default=UNSET, name=CLIENT_INFO_KEY)
-    progress_token: str | int | UnsetType = field(default=UNSET, name="progressToken")
+    client_info: ClientInfo | UnsetType | None = field(default=UNSET, name=CLIENT_INFO_KEY)
+    progress_token: str | int | UnsetType | None = field(default=UNSET, name="progressToken")
 
 
 class _Envelope(msgspec.Struct, frozen=True):
-    meta: RequestMeta | UnsetType = field(default=UNSET, name="_meta")
+    meta: RequestMeta | UnsetType | None = field(default=UNSET, name="_meta")
 
 
 NO_META = RequestMeta()
@@ -51,7 +51,7 @@ def read_meta(params: msgspec.Raw | None) -> RequestMeta:
         meta = _envelope_decoder.decode(params).meta
     except (msgspec.MsgspecError, RecursionError) as error:
         raise RpcError.of(Failure.INVALID_PARAMS, f"Invalid params: {error}") from None
-    return NO_META if meta is UNSET else meta
+    return NO_META if meta is UNSET or meta is None else meta
 
 
 def revision_of(meta: RequestMeta) -> Revision:
@@ -62,6 +62,8 @@ def revision_of(meta: RequestMeta) -> Revision:
             not served in an envelope.
     """
     if meta.protocol_version is UNSET:
+        if meta.client_capabilities is not UNSET:
+            raise missing_envelope([VERSION_KEY])
         return Revision.LEGACY
     if meta.client_capabilities is UNSET:
         raise missing_envelope([CAPABILITIES_KEY])

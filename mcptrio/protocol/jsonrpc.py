@@ -65,11 +65,13 @@ class _Incoming(Struct, frozen=True):
     method: str | UnsetType = UNSET
     params: Raw | UnsetType = UNSET
     result: Raw | UnsetType = UNSET
-    error: ErrorObject | UnsetType = UNSET
+    error: ErrorObject | UnsetType | None = UNSET
 
 
 class _OnlyId(Struct, frozen=True):
     id: RequestId
+    result: Raw | UnsetType = UNSET
+    error: Raw | UnsetType = UNSET
 
 
 _incoming = msgspec.json.Decoder(_Incoming)
@@ -97,25 +99,35 @@ def decode(data: bytes) -> Message:
         raise ProtocolError(Failure.PARSE, "Parse error: nested too deeply") from None
     id = incoming.id
     if id is not None and id is not UNSET and not _is_short(id):
-        raise ProtocolError(Failure.INVALID_REQUEST, "Invalid request: the id is too long")
+        raise ProtocolError(
+            Failure.INVALID_REQUEST,
+            f"Invalid request: the id is longer than {MAX_ID_LENGTH} characters or bits",
+            id if incoming.method is not UNSET else None,
+        )
     if incoming.method is not UNSET:
         if id is None:
             raise ProtocolError(Failure.INVALID_REQUEST, "Invalid request: an id is a string or an integer")
-        params = None if incoming.params is UNSET else incoming.params
+        params = None if incoming.params is UNSET or bytes(incoming.params) == b"null" else incoming.params
         if params is not None and bytes(memoryview(params)[:1]) != b"{":
             known = None if id is UNSET else id
             raise ProtocolError(Failure.INVALID_PARAMS, "Invalid params: `params` must be an object", known)
         if id is UNSET:
             return Notification(incoming.method, params)
         return Request(id, incoming.method, params)
-    if incoming.error is not UNSET and incoming.result is UNSET:
-        return ErrorResponse(None if id is UNSET else id, incoming.error)
-    if incoming.result is not UNSET and incoming.error is UNSET and id is not UNSET and id is not None:
+    failure = incoming.error
+    if failure is not UNSET and failure is not None and incoming.result is UNSET:
+        return ErrorResponse(None if id is UNSET else id, failure)
+    if (
+        incoming.result is not UNSET
+        and (failure is UNSET or failure is None)
+        and id is not UNSET
+        and id is not None
+    ):
         return Response(id, incoming.result)
     raise ProtocolError(
         Failure.INVALID_REQUEST,
         "Invalid request: neither a request, a notification nor a response",
-        None if id is UNSET else id,
+        None if id is UNSET or incoming.result is not UNSET or failure is not UNSET else id,
     )
 
 
@@ -126,10 +138,11 @@ def _is_short(id: RequestId) -> bool:
 
 def _salvage_id(data: bytes) -> RequestId | None:
     try:
-        id = _only_id.decode(data).id
+        found = _only_id.decode(data)
     except (msgspec.MsgspecError, RecursionError):
         return None
-    return id if _is_short(id) else None
+    # An error under the id of a malformed response would answer a request of the other side's.
+    return found.id if found.result is UNSET and found.error is UNSET else None
 
 
 class _OutRequest(Struct, frozen=True, omit_defaults=True):

@@ -1,10 +1,13 @@
-"""What requests and notifications carry. Unknown members are ignored: the protocol's objects are open."""
+"""What requests and notifications carry. Unknown members are ignored: the protocol's objects are open.
+
+Optional members may be null too: some clients send every member.
+"""
 
 from __future__ import annotations
 
 from msgspec import UNSET, Raw, UnsetType
 
-from mcptrio.protocol.types import Implementation, Object, Wire
+from mcptrio.protocol.types import ClientInfo, Object, Wire
 
 
 class NoParams(Wire, kw_only=True):
@@ -16,13 +19,13 @@ class InitializeParams(Wire, kw_only=True):
 
     protocol_version: str
     capabilities: Object
-    client_info: Implementation
+    client_info: ClientInfo
 
 
 class PageParams(Wire, kw_only=True):
     """The four list methods; the cursor is opaque, and an empty string is a cursor too."""
 
-    cursor: str | UnsetType = UNSET
+    cursor: str | UnsetType | None = UNSET
 
 
 class ResourceParams(Wire, kw_only=True):
@@ -42,7 +45,7 @@ class GetPromptParams(Wire, kw_only=True):
     """`prompts/get`."""
 
     name: str
-    arguments: dict[str, str] | UnsetType = UNSET
+    arguments: dict[str, object] | UnsetType | None = UNSET
 
 
 class SubscriptionFilter(Wire, kw_only=True):
@@ -64,7 +67,7 @@ class CancelledParams(Wire, kw_only=True):
     """`notifications/cancelled`."""
 
     request_id: str | int
-    reason: str | UnsetType = UNSET
+    reason: object = UNSET
 
 
 class ProgressParams(Wire, kw_only=True):

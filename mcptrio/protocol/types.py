@@ -37,6 +37,13 @@ class Implementation(Wire, kw_only=True):
     icons: list[Icon] | UnsetType = UNSET
 
 
+class ClientInfo(Wire, kw_only=True):
+    """What is read of a client's Implementation: the rest must not make a difference."""
+
+    name: str
+    version: str
+
+
 class Annotations(Wire, kw_only=True):
     """Hints for whom content is and how much it matters. `last_modified` is ISO 8601."""
 

@@ -24,7 +24,7 @@ class RequestContext:
         peer: Peer,
         codec: Codec,
         scope: trio.CancelScope,
-        token: RequestId | UnsetType,
+        token: RequestId | UnsetType | None,
         params: Raw | None = None,
     ) -> None:
         self._peer = peer
@@ -57,7 +57,12 @@ class RequestContext:
         checkpoint in any case.
         """
         await self._peer.wait_not_behind()
-        if self._token is UNSET or self._scope.cancel_called or not self._last < progress < math.inf:
+        if (
+            self._token is UNSET
+            or self._token is None
+            or self._scope.cancel_called
+            or not self._last < progress < math.inf
+        ):
             return
         self._last = progress
         params = ProgressParams(

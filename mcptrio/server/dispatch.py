@@ -48,6 +48,9 @@ _log = get_logger("mcptrio.server")
 
 _OPENING = "; send `initialize` first (2025-11-25) or give each request its own envelope (2026-07-28)"
 
+_FRAME_HEAD = 16
+"""Bytes that a frame may take beside its message."""
+
 Now = Callable[..., Result | None]
 """Answers in the reader's step: (peer, id, params) -> the result, or None when it has pushed its own."""
 
@@ -163,7 +166,9 @@ class Dispatch:
             scope = trio.CancelScope()
             context = RequestContext(peer, codec, scope, meta.progress_token, request.params)
             answer = partial(self._answer, request.id, codec, self._later[request.method], params, context)
-            label = f"tools/call {params.name}" if isinstance(params, CallToolParams) else request.method
+            label = (
+                f"tools/call {params.name[:128]}" if isinstance(params, CallToolParams) else request.method
+            )
             peer.start(key, label, scope, answer)
         except RpcError as error:
             self.errors += 1
@@ -202,7 +207,7 @@ class Dispatch:
 
     def _encode(self, id: RequestId, codec: Codec, result: Result) -> bytes:
         payload = codec.result(id, result)
-        limit = self._settings.limits.max_pending
+        limit = self._settings.limits.max_pending - _FRAME_HEAD
         if len(payload) <= limit:
             return payload
         self.errors += 1

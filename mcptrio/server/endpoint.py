@@ -109,10 +109,9 @@ class Endpoint:
         peer = Peer(exchange.accept_websocket(), name, self._settings.limits.high_water)
         self.peers[name] = peer
         try:
-            await peer.run(self._dispatch.received)
+            await peer.run(self._dispatch.received, self._subscriptions.gone)
         finally:
             del self.peers[name]
-            self._subscriptions.gone(peer)
 
     async def _health(self, exchange: Exchange) -> None:
         if self._draining:

@@ -7,8 +7,11 @@ from collections.abc import Hashable
 
 import trio
 
+from mcptrio.log import get_logger
 from mcptrio.server.subscriber import Subscriber
 from mcptrio.wire import text_frame
+
+_log = get_logger("mcptrio.server")
 
 BATCH = 64
 """Frames that go out between two checkpoints, and that one subscriber gets in one turn."""
@@ -39,7 +42,12 @@ class Flusher:
         while True:
             subscriber = await self._receive.receive()
             while True:
-                sent += self.flush(subscriber)
+                try:
+                    sent += self.flush(subscriber)
+                except Exception:
+                    # What it was owed is lost, so it must be told; the others are owed theirs.
+                    _log.exception("a subscriber could not be told: its connection is closed")
+                    subscriber.recipient.fail()
                 if sent >= BATCH:
                     sent = 0
                     await trio.lowlevel.checkpoint()

@@ -15,6 +15,10 @@ from mcptrio.server.list_changes import ListChanges
 from mcptrio.server.peer import Peer
 from mcptrio.server.subscriber import Session, Subscriber
 
+HANDSHAKE_VERSIONS = (Revision.LEGACY.value, "2025-06-18")
+"""Versions that `initialize` agrees to. The older one's clients refuse any other answer, and all that is sent to a
+session is valid in it too; versions before it have batches."""
+
 
 def capabilities() -> Object:
     """What is really delivered, equal in both revisions: lists may change while running, so all three say so."""
@@ -43,7 +47,7 @@ class Handshake:
         self._list_changes = list_changes
 
     def initialize(self, peer: Peer, params: InitializeParams) -> InitializeResult:
-        """Open the peer's session. Whatever version the client offers, the answer is the one that has a handshake.
+        """Open the peer's session. A version that is not served is answered with the one that is.
 
         Raises:
             RpcError: -32600 when the peer has a session already.
@@ -55,7 +59,11 @@ class Handshake:
         client = f"{params.client_info.name} {params.client_info.version}"
         peer.session = Session(peer, self._ready, self._codec, client)
         return InitializeResult(
-            protocol_version=Revision.LEGACY.value,
+            protocol_version=(
+                params.protocol_version
+                if params.protocol_version in HANDSHAKE_VERSIONS
+                else Revision.LEGACY.value
+            ),
             capabilities=capabilities(),
             server_info=self._info,
             instructions=self._instructions,

@@ -49,14 +49,16 @@ class ListChanges:
 
     async def run(self) -> None:
         """Publish for ever. What changed while this was not running is published when it runs again."""
+        # Times of an earlier run of Trio mean nothing in this one.
+        self._not_before = dict.fromkeys(ListKind, float("-inf"))
         while True:
             now = trio.current_time()
             for kind in [kind for kind in self._pending if self._not_before[kind] <= now]:
-                del self._pending[kind]
                 if self._watchers[kind]:  # what nobody was told does not delay the next
                     self._not_before[kind] = now + self._interval
                 for subscriber in self._watchers[kind]:
                     subscriber.outbox.send_nowait(kind)
+                del self._pending[kind]  # last: what a crash leaves here is told after the restart
             self._wake = trio.Event()
             due = min((self._not_before[kind] for kind in self._pending), default=float("inf"))
             with trio.move_on_at(due):

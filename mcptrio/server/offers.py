@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from mcptrio.catalog import Catalog
-from mcptrio.protocol import Revision
+from mcptrio.protocol import Failure, Revision, RpcError
 from mcptrio.protocol.params import CallToolParams, GetPromptParams, PageParams, ResourceParams
 from mcptrio.protocol.results import (
     CallToolResult,
@@ -34,19 +34,27 @@ class Offers:
 
     def list_tools(self, params: PageParams, revision: Revision) -> ListToolsResult:
         """`tools/list`."""
-        tools, after = page(self._catalog.tools(revision), params.cursor, self._size, lambda tool: tool.name)
+        tools, after = page(
+            self._catalog.tools(revision), "tools", params.cursor, self._size, lambda tool: tool.name
+        )
         return ListToolsResult(tools=tools, next_cursor=after)
 
     def list_templates(self, params: PageParams) -> ListResourceTemplatesResult:
         """`resources/templates/list`."""
         templates, after = page(
-            self._catalog.templates(), params.cursor, self._size, lambda template: template.uri_template
+            self._catalog.templates(),
+            "templates",
+            params.cursor,
+            self._size,
+            lambda template: template.uri_template,
         )
         return ListResourceTemplatesResult(resource_templates=templates, next_cursor=after)
 
     def list_prompts(self, params: PageParams) -> ListPromptsResult:
         """`prompts/list`."""
-        prompts, after = page(self._catalog.prompts(), params.cursor, self._size, lambda prompt: prompt.name)
+        prompts, after = page(
+            self._catalog.prompts(), "prompts", params.cursor, self._size, lambda prompt: prompt.name
+        )
         return ListPromptsResult(prompts=prompts, next_cursor=after)
 
     async def list_resources(
@@ -54,7 +62,7 @@ class Offers:
     ) -> ListResourcesResult:
         """`resources/list`: asks the templates what they list."""
         listed = await self._catalog.list_resources(context)
-        resources, after = page(listed, params.cursor, self._size, lambda resource: resource.uri)
+        resources, after = page(listed, "resources", params.cursor, self._size, lambda resource: resource.uri)
         return ListResourcesResult(resources=resources, next_cursor=after)
 
     async def read(
@@ -74,4 +82,11 @@ class Offers:
         self, params: GetPromptParams, context: RequestContext, revision: Revision
     ) -> GetPromptResult:
         """`prompts/get`."""
-        return await self._catalog.get_prompt(params.name, params.arguments or {}, context)
+        arguments: dict[str, str] = {}
+        for name, value in (params.arguments or {}).items():
+            if not isinstance(value, str):
+                raise RpcError.of(
+                    Failure.INVALID_PARAMS, f"Invalid params: the argument `{name[:200]}` is not a string"
+                )
+            arguments[name] = value
+        return await self._catalog.get_prompt(params.name, arguments, context)

@@ -14,13 +14,13 @@ from mcptrio.protocol import Failure, RpcError
 
 T = TypeVar("T")
 
-_cursor = msgspec.json.Decoder(tuple[int, str])
+_cursor = msgspec.json.Decoder(tuple[str, int, str])
 
 
 def page(
-    items: Sequence[T], cursor: str | UnsetType, size: int, key: Callable[[T], str]
+    items: Sequence[T], name: str, cursor: str | UnsetType | None, size: int, key: Callable[[T], str]
 ) -> tuple[list[T], str | UnsetType]:
-    """The page behind a cursor, and the cursor of the next one (UNSET at the end).
+    """The page of the list `name` behind a cursor, and the cursor of the next one (UNSET at the end).
 
     A cursor names the last item given and its place. If that item moved, the page begins behind where it is now; if
     it is gone, at its old place.
@@ -29,8 +29,8 @@ def page(
         RpcError: -32602 for a cursor that is not one of ours.
     """
     start = 0
-    if cursor is not UNSET:
-        place, last = _read(cursor)
+    if cursor is not UNSET and cursor is not None:
+        place, last = _read(name, cursor)
         start = min(place, len(items))
         if start == 0 or key(items[start - 1]) != last:
             found = next((index for index, item in enumerate(items) if key(item) == last), None)
@@ -39,12 +39,14 @@ def page(
     chosen = list(items[start:end])
     if end >= len(items):
         return chosen, UNSET
-    return chosen, base64.urlsafe_b64encode(msgspec.json.encode((end, key(chosen[-1])))).decode()
+    return chosen, base64.urlsafe_b64encode(msgspec.json.encode((name, end, key(chosen[-1])))).decode()
 
 
-def _read(cursor: str) -> tuple[int, str]:
+def _read(name: str, cursor: str) -> tuple[int, str]:
     try:
-        place, last = _cursor.decode(base64.urlsafe_b64decode(cursor.encode()))
+        of, place, last = _cursor.decode(base64.b64decode(cursor.encode(), altchars=b"-_", validate=True))
+        if of != name:
+            raise ValueError("the cursor of another list")
     except (ValueError, binascii.Error, msgspec.MsgspecError, RecursionError):
         raise RpcError.of(
             Failure.INVALID_PARAMS, "Invalid cursor: use `nextCursor` as it was given"

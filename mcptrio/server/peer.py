@@ -12,6 +12,7 @@ from mcptrio.protocol import RequestId
 from mcptrio.server.subscriber import Listen, Session
 
 GOING_AWAY = 1001
+INTERNAL_ERROR = 1011
 
 _FAIRNESS = 64
 """Messages of one read that are handled before others get their turn: one read may hold a thousand."""
@@ -70,10 +71,13 @@ class Peer:
         self._parked: list[Callable[[], None]] = []
         self._idle: trio.Event | None = None
 
-    async def run(self, received: Callable[[Peer, bytes], None]) -> None:
+    async def run(
+        self, received: Callable[[Peer, bytes], None], disconnected: Callable[[Peer], None]
+    ) -> None:
         """Hand every message to `received`, in order, until the wire ends; then cancel what still runs.
 
-        The nursery ends with the reader.
+        `disconnected` is called as soon as the wire has ended, in any case: what the peer subscribed does not wait for
+        a handler that takes long to end. The nursery ends with the last of them.
         """
         structlog.contextvars.bind_contextvars(peer=self.name)
         async with trio.open_nursery() as self._nursery:
@@ -85,6 +89,7 @@ class Peer:
                             await trio.lowlevel.checkpoint()
             finally:
                 self._ending = True
+                disconnected(self)
             self._nursery.cancel_scope.cancel(reason=f"{self.name} disconnected")
 
     def start(
@@ -124,10 +129,10 @@ class Peer:
 
     async def wait_not_behind(self) -> None:
         """Wait until the peer has accepted enough of what it was sent. A checkpoint in any case."""
-        if self.is_behind():
+        await trio.lowlevel.checkpoint()
+        # All who wait are woken at once, and the first one to push may leave the peer behind again.
+        while self.is_behind():
             await self.wire.wait_below_high_water()
-        else:
-            await trio.lowlevel.checkpoint()
 
     def park(self, resume: Callable[[], None]) -> None:
         """Call `resume` once this peer is no longer behind, unless it ends first."""
@@ -142,6 +147,10 @@ class Peer:
         parked, self._parked = self._parked, []
         for resume in parked:
             resume()
+
+    def fail(self) -> None:
+        """Close with 1011: a bug of ours has lost what this peer was owed."""
+        self.wire.close(INTERNAL_ERROR, "internal error")
 
     def abort(self) -> None:
         """End at once, without a word. Synchronous and idempotent."""

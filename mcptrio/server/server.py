@@ -151,6 +151,7 @@ class Server:
             on_report=self._reported,
         )
         self._supervisors[:] = [self._root, tree, self._peers]
+        self._slow_steps.forget()
         trio.lowlevel.add_instrument(self._slow_steps)
         try:
             await self._root.run()
@@ -168,6 +169,9 @@ class Server:
             except Exception as error:
                 feed.failed(f"{type(error).__name__}: {error}")
                 raise
+            except SystemExit as error:  # of a library that the source uses: not everybody's end
+                feed.failed(f"SystemExit: {error}")
+                raise RuntimeError(f"the source {name} raised SystemExit: {error}") from error
 
         return ChildSpec(name, run, Restart.TRANSIENT, backoff=_BACKOFF)
 
@@ -194,20 +198,23 @@ class Server:
             finally:
                 with trio.move_on_after(self.settings.drain_timeout + 0.5, shield=True):
                     await endpoint.drain()
-                self.endpoints.remove(endpoint)
                 ended.set()
 
         # The last child is stopped first: the connections are drained while the parts that serve them still run.
         self._listeners += 1
         name = f"listener {self._listeners}"
         patience = self.settings.drain_timeout + 1.0
-        self._root.start_child(ChildSpec(name, listen, Restart.TEMPORARY, shutdown=patience))
-        task_status.started()
         try:
+            self._root.start_child(ChildSpec(name, listen, Restart.TEMPORARY, shutdown=patience))
+            task_status.started()
             await ended.wait()
         finally:
             with trio.move_on_after(patience, shield=True):
                 await self._root.stop_child(name)
+            # A child that is stopped before its first step never ran: what it would have closed is closed here.
+            for sock in sockets:
+                sock.close()
+            self.endpoints.remove(endpoint)
 
     def connect(self) -> trio.abc.Stream:
         """A connection in memory: the client's end, on which it opens a WebSocket as on a socket's."""

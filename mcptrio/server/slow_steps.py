@@ -22,6 +22,10 @@ class SlowSteps(trio.abc.Instrument):
         self._began: float | None = None
         self.found = 0
 
+    def forget(self) -> None:
+        """Forget the step that was running when this was removed from an earlier run."""
+        self._began = None
+
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         self._began = time.perf_counter()
 

@@ -22,6 +22,9 @@ class Recipient(Protocol):
     def push_frames(self, frames: bytes) -> None:
         """Send ready-made frames."""
 
+    def fail(self) -> None:
+        """End it: something that it is owed cannot be sent."""
+
 
 class Subscriber:
     """Somebody on a peer who is told of changes.

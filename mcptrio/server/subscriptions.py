@@ -21,8 +21,8 @@ from mcptrio.server.settings import ServerSettings
 from mcptrio.server.subscriber import Listen, Subscriber
 
 
-def checked_uri(uri: str) -> str:
-    """The URI of a request.
+def checked_uri(uri: str, member: str = "uri") -> str:
+    """The URI of a request, from a member of its params.
 
     Raises:
         RpcError: -32602 when it can name no resource, saying why.
@@ -30,7 +30,9 @@ def checked_uri(uri: str) -> str:
     try:
         check_uri(uri)
     except InvalidUri as error:
-        raise RpcError.of(Failure.INVALID_PARAMS, f"Invalid params: `uri`: {error}") from None
+        raise RpcError.of(
+            Failure.INVALID_PARAMS, f"Invalid params: `{member}`: {error}: {uri[:100]!a}"
+        ) from None
     return uri
 
 
@@ -95,7 +97,12 @@ class Subscriptions:
             )
         uris: list[str] | UnsetType = UNSET
         if wanted.resource_subscriptions is not UNSET:
-            asked = dict.fromkeys(checked_uri(uri) for uri in wanted.resource_subscriptions)
+            asked = dict.fromkeys(wanted.resource_subscriptions)
+            if len(asked) > self._settings.max_subscriptions:
+                # Refused before each is looked up: a message has room for half a million.
+                self._check_room(peer, len(asked))
+            for uri in asked:
+                checked_uri(uri, "notifications.resourceSubscriptions")
             uris = [uri for uri in asked if self._catalog.could_serve(uri)]
             self._check_room(peer, len(uris))
         listen = Listen(peer, self._flusher.ready, self._codec, id)

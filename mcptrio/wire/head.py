@@ -96,8 +96,9 @@ def _head_too_big(head_bytes: int) -> Refused:
 
 def _parse_request(event: h11.Request) -> RequestHead:
     for name, value in event.headers:
-        if (name in _ASCII_ONLY or name.startswith(b"sec-websocket-")) and not value.isascii():
-            raise Refused(400, "bad_request", f"Bad request: {name.decode()} is not ASCII.\n")
+        # Control characters too: h11 lets them through, and what reads these fields next does not.
+        if (name in _ASCII_ONLY or name.startswith(b"sec-websocket-")) and not _is_printable(value):
+            raise Refused(400, "bad_request", f"Bad request: {name.decode()} is not printable ASCII.\n")
     headers = tuple((name.decode("ascii"), value.decode("latin-1")) for name, value in event.headers)
     authorities = [value for name, value in headers if name == "host"]
     target = event.target.decode("ascii")
@@ -115,6 +116,10 @@ def _parse_request(event: h11.Request) -> RequestHead:
     return RequestHead(
         event.method.decode("ascii"), path, query, tuple(authorities), headers, event.http_version.decode()
     )
+
+
+def _is_printable(value: bytes) -> bool:
+    return value.isascii() and value.decode().replace("\t", " ").isprintable()
 
 
 class Upgrade:

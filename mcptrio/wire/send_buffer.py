@@ -39,7 +39,8 @@ class SendBuffer:
         transport: where the bytes go.
         start_soon: starts the drain task; a nursery's `start_soon` that lives as long as the connection.
         high_water: `wait_below_high_water` waits for fewer pending bytes than this.
-        limit: a push that would take the pending bytes beyond this is refused, and `on_overflow` called, once.
+        limit: a push that would take the pending bytes beyond this is refused, and `on_overflow` called, once; but
+            below `high_water` any push is taken that is itself within the limit, since its producer has waited.
         on_overflow: must end the peer; usually by `finish` with a close frame.
         on_broken: called once, with the error, when a send fails; all that was pending is gone.
 
@@ -54,6 +55,7 @@ class SendBuffer:
         "_limit",
         "_low",
         "_overflowed",
+        "_patient_below",
         "_queue",
         "_send",
         "_start_soon",
@@ -92,6 +94,7 @@ class SendBuffer:
         self.on_broken = on_broken
         self.on_flushed: Callable[[], None] | None = None
         self.high_water = high_water
+        self._patient_below = high_water if high_water < limit else 0
         self.pending_bytes = 0
         self.broken = False
         #: When the transport last took a byte of a backlog, or the backlog began (Trio's clock). It means
@@ -107,7 +110,10 @@ class SendBuffer:
         if self._finished:
             return False
         if self._queue:
-            if self.pending_bytes + len(data) > self._limit:
+            # One who is not behind may be sent anything that may be sent at all: producers who waited are not punished.
+            if self.pending_bytes + len(data) > self._limit and (
+                self.pending_bytes >= self._patient_below or len(data) > self._limit
+            ):
                 self._overflow()
                 return False
             self._queue.append(data)

@@ -23,6 +23,8 @@ from mcptrio.wire.link import Link
 __all__ = ["WebSocket", "text_frame"]
 
 _TEXT, _BINARY, _CONT = Opcode.TEXT, Opcode.BINARY, Opcode.CONT
+_SMALL_READ, _LARGE_READ = 4096, 65_536
+_MANY_FRAMES = 64
 _CLOSING_REASON_BYTES = 123  # a control frame holds 125 bytes, two of them the code (RFC 6455, 5.5)
 
 # The library reports every connection at INFO. What is worth a line is reported by the listener, once.
@@ -82,6 +84,7 @@ class WebSocket:
         "_owed_pong",
         "_pinged_at",
         "_protocol",
+        "_read_size",
         "_ready",
         "_receiving",
         "_size",
@@ -119,6 +122,7 @@ class WebSocket:
         self._closed = False
         self._ended: trio.Event | None = None
         self._receiving = False
+        self._read_size = _SMALL_READ
         self._on_closed = on_closed
         self._close_deadline = 0.0
         self._heard = True
@@ -167,7 +171,7 @@ class WebSocket:
             while not self._closed:
                 try:
                     await self._wait_readable()
-                    data = self._link.read_nowait()
+                    data = self._link.read_nowait(self._read_size)
                 except BlockingIOError:
                     continue
                 except (OSError, trio.ClosedResourceError):
@@ -274,7 +278,10 @@ class WebSocket:
         protocol = self._protocol
         protocol.receive_data(data)
         messages: list[bytes] = []
-        for frame in protocol.events_received():
+        frames = protocol.events_received()
+        # A read full of tiny frames would keep everyone else waiting: a peer that sends such gets smaller reads.
+        self._read_size = _SMALL_READ if len(frames) > _MANY_FRAMES else _LARGE_READ
+        for frame in frames:
             if self.close_code is not None:
                 break  # dropped: we have closed, before or just now
             opcode = frame.opcode  # type: ignore[union-attr]  # the handshake's events never occur here

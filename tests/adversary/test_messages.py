@@ -75,14 +75,14 @@ ROWS = {
     "an id beyond 64 bits": _bare(_request(id=2**64, method="nope"), (2**64, _PARAMS)),
     "an id below 64 bits": _bare(_request(id=-(2**63) - 1, method="nope"), (-(2**63) - 1, _PARAMS)),
     "both a result and an error": _bare(
-        _request(id=1, result={}, error={"code": 1, "message": ""}), (1, _INVALID)
+        _request(id=1, result={}, error={"code": 1, "message": ""}), (None, _INVALID)
     ),
-    "an error of a wrong type": _bare(_request(id=1, error="x"), (1, _INVALID)),
+    "an error of a wrong type": _bare(_request(id=1, error="x"), (None, _INVALID)),
     "a response that nobody asked for": _bare(_request(id=1, result={})),
     "an error response that nobody asked for": _bare(_request(id=1, error={"code": 1, "message": "x"})),
     "params that are a list": _bare(_request(id=1, method="ping", params=[1]), (1, _PARAMS)),
     "params that are a string": _bare(_request(id=1, method="ping", params="x"), (1, _PARAMS)),
-    "params that are null": _bare(_request(id=1, method="ping", params=None), (1, _PARAMS)),
+    "params that are null": _bare(_request(id=1, method="nope", params=None), (1, _PARAMS)),
     "_meta that is a string": _bare(_request(id=1, method="ping", params={"_meta": "x"}), (1, _PARAMS)),
     # Nesting
     "deep lists": _bare(_nested(b"", b""), (None, _INVALID)),

@@ -79,6 +79,18 @@ ROWS = {
         upgrade_request("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=99"),
         Served(handshake=True),
     ),
+    **{
+        f"the control character {character!r} in {name}": Row(
+            upgrade_request(f"{name}: a{character}b", drop=name), Status(400)
+        )
+        for name in (
+            "Sec-WebSocket-Key",
+            "Sec-WebSocket-Protocol",
+            "Sec-WebSocket-Extensions",
+            "Connection",
+        )
+        for character in ("\x01", "\x1b", "\x7f")
+    },
     "no key": Row(upgrade_request(drop="Sec-WebSocket-Key"), Status(400)),
     "a short key": Row(upgrade_request("Sec-WebSocket-Key: YWJj", drop="Sec-WebSocket-Key"), Status(400)),
     "a key that is not base64": Row(

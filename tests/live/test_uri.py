@@ -1,7 +1,8 @@
 """Which strings can name a resource."""
 
+import jsonschema_rs
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mcptrio.live import InvalidUri, check_uri
@@ -17,11 +18,12 @@ from mcptrio.live.uri import MAX_URI_LENGTH
         "a:b",
         "X-1.2+y:z",
         "file:///etc/passwd",
-        "weather://zürich/%20",
+        "weather://z%C3%BCrich/%20",
+        "a://user@[::1]:80/b//c?d=e/f#g?h",
+        "mailto:ada@example.org",
         "a://" + "b" * (MAX_URI_LENGTH - 4),
         "data:,",
         "a:?q#f",
-        "a:\U0001f600",
     ],
 )
 def test_an_absolute_uri_of_any_scheme_is_one(uri: str) -> None:
@@ -38,7 +40,18 @@ def test_an_absolute_uri_of_any_scheme_is_one(uri: str) -> None:
         (":b", "not absolute"),
         ("1a:b", "not absolute"),
         ("a_b:c", "not absolute"),
-        ("é:b", "not absolute"),
+        ("é:b", "position 0"),
+        ("a:\U0001f600", "percent-encode"),
+        ("weather://zürich", "position 11"),
+        ("a:%2", "position 2"),
+        ("a:b|c", "position 3"),
+        ('a:"b"', "position 2"),
+        ("a:{b}", "position 2"),
+        ("a:\\\\b", "position 2"),
+        ("a://[b", "RFC 3986"),
+        ("a://b:c", "RFC 3986"),
+        ("a:b[c]", "RFC 3986"),
+        ("a:b#c#d", "RFC 3986"),
         ("a:", "nothing behind"),
         ("a:b c", "position 3"),
         (" a:b", "position 0"),
@@ -60,6 +73,17 @@ def test_the_longest_allowed_uri_is_exactly_the_bound() -> None:
     check_uri("a:" + "b" * (MAX_URI_LENGTH - 2))
     with pytest.raises(InvalidUri):
         check_uri("a:" + "b" * (MAX_URI_LENGTH - 1))
+
+
+@given(st.from_regex(r"\A[a-z]{1,3}:(//)?[A-Za-z0-9%:/?#\[\]@!$&'()*+,;=~._-]{0,20}\Z"))
+@example("a://b/[c]")
+def test_what_is_accepted_is_a_uri_to_the_schemas_judge_too(uri: str) -> None:
+    judge = jsonschema_rs.validator_for({"format": "uri"}, validate_formats=True)
+    try:
+        check_uri(uri)
+    except InvalidUri:
+        return
+    assert judge.is_valid(uri)
 
 
 @given(st.text(max_size=40) | st.from_regex(r"\A[a-z][a-z0-9+.-]{0,5}:.{0,10}\Z"))

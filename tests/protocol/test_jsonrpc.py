@@ -203,7 +203,11 @@ def test_one_and_its_string_are_different_ids() -> None:
         (b'{"jsonrpc":2.0,"id":"a","method":"ping"}', Failure.INVALID_REQUEST, "a"),
         (b'{"jsonrpc":"2.0","id":5,"method":7}', Failure.INVALID_REQUEST, 5),
         (b'{"jsonrpc":"2.0","id":5}', Failure.INVALID_REQUEST, 5),
-        (b'{"jsonrpc":"2.0","id":5,"result":{},"error":{"code":1,"message":""}}', Failure.INVALID_REQUEST, 5),
+        (
+            b'{"jsonrpc":"2.0","id":5,"result":{},"error":{"code":1,"message":""}}',
+            Failure.INVALID_REQUEST,
+            None,
+        ),
         (b'{"jsonrpc":"2.0","result":{}}', Failure.INVALID_REQUEST, None),
         (call(b"null"), Failure.INVALID_REQUEST, None),
         (call(b"true"), Failure.INVALID_REQUEST, None),
@@ -245,3 +249,7 @@ def test_an_error_whose_id_is_null_is_an_error_response() -> None:
     # How JSON-RPC 2.0 itself (section 5) answers what could not be read; other servers do.
     message = decode(b'{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Parse error"}}')
     assert message == ErrorResponse(None, ErrorObject(-32700, "Parse error"))
+
+
+def test_params_that_are_null_are_none() -> None:
+    assert decode(b'{"jsonrpc":"2.0","id":8,"method":"ping","params":null}') == Request(8, "ping", None)

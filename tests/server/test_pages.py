@@ -128,7 +128,7 @@ def walk(items: list[str], size: int, change: dict[int, list[str]]) -> list[str]
     cursor: str | UnsetType = UNSET
     for step in range(200):
         items = change.get(step, items)
-        chosen, cursor = page(items, cursor, size, str)
+        chosen, cursor = page(items, "tools", cursor, size, str)
         assert len(chosen) <= size
         seen += chosen
         if cursor is UNSET:
@@ -162,7 +162,7 @@ def test_what_stays_in_a_list_is_seen_whatever_is_removed_or_added(
 @given(st.text(max_size=30), st.integers(1, 5))
 def test_any_cursor_gives_a_page_or_is_refused(cursor: str, size: int) -> None:
     try:
-        chosen, _ = page(["a", "b", "c"], cursor, size, str)
+        chosen, _ = page(["a", "b", "c"], "tools", cursor, size, str)
     except RpcError as error:
         assert error.code == -32602
     else:
@@ -171,6 +171,13 @@ def test_any_cursor_gives_a_page_or_is_refused(cursor: str, size: int) -> None:
 
 @given(st.integers(-(10**30), 10**30), st.sampled_from(["a", "c", "z", ""]))
 def test_any_place_in_a_cursor_is_harmless(place: int, last: str) -> None:
-    raw = b'[%d,"%b"]' % (place, last.encode())
-    chosen, _ = page(["a", "b", "c"], base64.urlsafe_b64encode(raw).decode(), 2, str)
+    raw = b'["tools",%d,"%b"]' % (place, last.encode())
+    chosen, _ = page(["a", "b", "c"], "tools", base64.urlsafe_b64encode(raw).decode(), 2, str)
     assert chosen in (["a", "b"], ["b", "c"], ["c"], [])
+
+
+def test_the_cursor_of_another_list_is_refused() -> None:
+    _, cursor = page(["a", "b"], "prompts", UNSET, 1, str)
+    with pytest.raises(RpcError, match="nextCursor"):
+        page(["a", "b"], "tools", cursor, 1, str)
+    assert page(["a", "b"], "prompts", cursor, 1, str) == (["b"], UNSET)

@@ -72,7 +72,8 @@ async def test_unsubscribing_what_was_never_subscribed_is_harmless(world: World,
 
 async def test_an_empty_uri_is_refused(world: World, clock: Clock) -> None:
     error = error_of(await world.ana.try_subscribe(""))
-    assert error == {"code": -32602, "message": "Invalid params: `uri`: the URI is empty"}
+    member = "uri" if world.legacy else "notifications.resourceSubscriptions"
+    assert error == {"code": -32602, "message": f"Invalid params: `{member}`: the URI is empty: ''"}
     assert world.watched() == {}
     if world.legacy:
         error = error_of(await world.ana.request("resources/unsubscribe", {"uri": ""}))

@@ -144,11 +144,19 @@ async def test_a_flooder_starves_nobody(nursery: trio.Nursery, autojump_clock: M
     assert len(held.messages) > 1000
 
 
-async def test_many_frames_come_out_of_one_read(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+async def test_many_frames_come_out_of_one_read_but_not_so_many_that_others_wait(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
     server, client = memory_transport_pair()
     websocket = WebSocket(Link(server, nursery.start_soon, Limits()), limits=Limits())
-    client.send(b"".join(frame(TEXT, b"%d" % number) for number in range(500)))
-    assert await websocket.receive() == [b"%d" % number for number in range(500)]
+    for first in (0, 5000):
+        numbers = [b"%d" % number for number in range(first, first + 5000)]
+        client.send(b"".join(frame(TEXT, number) for number in numbers))
+        received: list[list[bytes]] = []
+        while sum(map(len, received)) < 5000:
+            received.append(await websocket.receive())
+        assert [message for messages in received for message in messages] == numbers
+        assert 64 < max(map(len, received)) < 700, "a small read holds no more than that"
     assert websocket.peername == "memory client"
 
 

@@ -13,7 +13,7 @@ import trio
 from msgspec import UNSET
 
 from mcptrio.catalog import ResourceNotFound
-from mcptrio.live import Feed
+from mcptrio.live import Change, Feed
 from mcptrio.protocol.types import Annotations, Resource
 from mcptrio.sources.duration import seconds
 from mcptrio.sources.outstanding import Outstanding
@@ -27,6 +27,9 @@ from mcptrio.wire.http import open_http_client
 
 PATIENCE = 3600.0
 """Longest time, in seconds, that a `Retry-After` is obeyed for."""
+
+BIG = 256 * 1024
+"""Bytes of a document from which on it is read in a thread: it would keep everybody else waiting."""
 
 FIRST_POLL = 5.0
 """Seconds that a read or a list waits for the end of the first poll."""
@@ -60,6 +63,7 @@ class Poller:
             initial=min(self._every, 1.0), maximum=max(self._every, min(10 * self._every, 300.0))
         )
         self._failures = 0
+        self._thread = trio.CapacityLimiter(1)
         self._validators = Validators()
         self._digest = b""
         self._snapshot: Snapshot | None = None
@@ -87,7 +91,7 @@ class Poller:
         try:
             document = await self._fetch(fetcher)
             if document is not None:
-                self._take(document, feed.name)
+                await self._take(document, feed.name)
         except FetchFailed as failure:
             self._failures += 1
             self._asked.set()
@@ -115,24 +119,36 @@ class Poller:
                 f"{url} gave no complete answer within {self._timeout:g} s", lasting=False
             ) from None
 
-    def _take(self, document: Document, source: str) -> None:
-        """Make a document the last seen one and queue what changed. All of it or, if it cannot be used, nothing."""
+    async def _take(self, document: Document, source: str) -> None:
+        """Make a document the last seen one and queue what changed. All of it or, if it cannot be used, nothing.
+
+        Reading a big one is a thread's work; what it comes to is taken in one synchronous step.
+        """
         digest = hashlib.blake2b(document.body, digest_size=16).digest()
         if self._snapshot is None or digest != self._digest:
-            try:
-                snapshot = self._shape.snapshot(document.body)
-            except BadDocument as error:
-                raise FetchFailed(f"{shown_url(self._settings.url)}: {error}", lasting=True) from error
-            if self._snapshot is not None:
-                changes = differences(self._snapshot.items, snapshot.items, source=source)
-                self._outstanding.add(changes)
-                for change in changes:
-                    self._changed_at[change.uri] = change.at
+            read = partial(self._read_document, document.body, source)
+            if len(document.body) < BIG:
+                snapshot, changes = read()
+            else:
+                snapshot, changes = await trio.to_thread.run_sync(read, limiter=self._thread)
+            self._outstanding.add(changes)
+            for change in changes:
+                self._changed_at[change.uri] = change.at
             self._snapshot = snapshot
             self._changed_at = {uri: at for uri, at in self._changed_at.items() if uri in snapshot.items}
             self._digest = digest
         # Only now: asked with the validators of a bad document, the server would say that it is still that one.
         self._validators = document.validators
+
+    def _read_document(self, body: bytes, source: str) -> tuple[Snapshot, tuple[Change, ...]]:
+        """What a document holds, and what happened since the last one. Changes nothing of the poller."""
+        try:
+            snapshot = self._shape.snapshot(body)
+        except BadDocument as error:
+            raise FetchFailed(f"{shown_url(self._settings.url)}: {error}", lasting=True) from error
+        if self._snapshot is None:
+            return snapshot, ()
+        return snapshot, differences(self._snapshot.items, snapshot.items, source=source)
 
     async def read_item(self, id: str) -> str:
         """The JSON of one item as last seen. While the first poll is under way it waits, at most `FIRST_POLL`.
