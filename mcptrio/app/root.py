@@ -13,6 +13,13 @@ LIFESPAN_TIMEOUT = 5.0
 """Seconds that the lifespans may take, together, to leave."""
 
 
+def sole(error: BaseException) -> BaseException:
+    """The single exception in a group, at any depth; every other exception is itself."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
 class RootEnded(RuntimeError):
     """The app ended under one of its users: whoever started it was cancelled or failed."""
 
@@ -76,10 +83,8 @@ class Root:
                 nursery.cancel_scope.cancel(reason="the last user of the app has left")
         except BaseExceptionGroup as group:
             # The nursery is none of the caller's business: a single exception leaves as what it was.
-            error: BaseException = group
-            while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-                error = error.exceptions[0]
-            raise error from error.__cause__
+            error = sole(group)
+            raise error from error.__cause__  # noqa: ASYNC123 - its own context and cause are kept
         finally:
             run.closing = True
             self._run = None

@@ -14,7 +14,7 @@ from typing import Protocol
 import trio
 
 from mcptrio.app.address import Address
-from mcptrio.app.root import LIFESPAN_TIMEOUT
+from mcptrio.app.root import LIFESPAN_TIMEOUT, sole
 from mcptrio.log import get_logger
 from mcptrio.server import ServerSettings
 from mcptrio.wire import raise_nofile_limit
@@ -69,10 +69,8 @@ def run(
         trio.run(partial(_main, app, host, port, allowed_hosts, allowed_origins, on_ready))
     except BaseExceptionGroup as group:
         # Nurseries wrap; whoever runs a program wants the one error that ended it.
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-            error = error.exceptions[0]
-        raise error from error.__cause__
+        error = sole(group)
+        raise error from error.__cause__  # noqa: ASYNC123 - its own context and cause are kept
 
 
 async def _main(

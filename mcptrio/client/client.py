@@ -279,7 +279,7 @@ async def open_client(
     )
     failure: Exception | None = None
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(line.run)
+        nursery.start_soon(line.run)  # noqa: ASYNC113 - `session()` below waits for it
         try:
             await line.session()
             yield Client(line, timeout)

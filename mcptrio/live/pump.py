@@ -51,9 +51,7 @@ class Pump:
             self._hub.publish(change)
         except Exception:
             # One change is set aside, and the next one is published: a source must not stop the others.
-            _log.exception(
-                "the pump set a change aside", extra={"uri": change.uri, "source": change.source}
-            )
+            _log.exception("the pump set a change aside", extra={"uri": change.uri, "source": change.source})
         return 32 + self._hub.matched - before
 
     def close(self) -> None:

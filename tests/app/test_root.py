@@ -35,7 +35,7 @@ class Body:
             await self.fail.wait()
             raise self.error
         finally:
-            with trio.CancelScope(shield=True):
+            with trio.move_on_after(60, shield=True):
                 await trio.sleep(self.slow_end)
             self.ends += 1
 

@@ -96,7 +96,7 @@ async def test_cancelling_ends_listens_with_their_result_and_connections_with_10
             await listening.send_message(
                 json.dumps(request(2, "tools/call", {"name": "wait", "_meta": ENVELOPE}))
             )
-            while not any(peer.requests for peer in app.server.endpoints[1].peers.values()):
+            while not any(peer.requests for peer in app.server.endpoints[1].peers.values()):  # noqa: ASYNC110
                 await trio.lowlevel.checkpoint()
             before = trio.current_time()
             serving.scope.cancel()
@@ -167,7 +167,7 @@ async def test_the_number_of_connections_can_be_capped() -> None:
         async with open_client(address.websocket):
             assert await get(address, "/healthz") == 503
         with trio.fail_after(5):
-            while await get(address, "/healthz") != 200:
+            while await get(address, "/healthz") != 200:  # noqa: ASYNC110
                 await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
 

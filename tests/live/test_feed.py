@@ -183,8 +183,9 @@ async def test_changes_are_the_newest_of_each_uri_and_end_with_the_block() -> No
         async for each in changes:
             got.append(each)
 
+    changes = Changes(hub, ("a:1", "a:2"))
     async with trio.open_nursery() as nursery:
-        with Changes(hub, ("a:1", "a:2")) as changes:
+        with changes:
             hub.publish(Change(uri="a:1", data=1))
             hub.publish(Change(uri="a:2", data=2))
             hub.publish(Change(uri="a:1", data=3))

@@ -325,7 +325,7 @@ async def test_a_source_that_overstays_its_end_is_reported(caplog: pytest.LogCap
         try:
             await trio.sleep_forever()
         finally:
-            with trio.CancelScope(shield=True):
+            with trio.move_on_after(60, shield=True):
                 await trio.sleep(30)
 
     async with running(app):
