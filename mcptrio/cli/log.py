@@ -16,6 +16,7 @@ import structlog
 from structlog.typing import Processor
 
 from mcptrio.cli.masking import mask, printable
+from mcptrio.log import Spelled
 
 if TYPE_CHECKING:
     from mcptrio.config import LogFormat
@@ -55,7 +56,7 @@ def set_up_logging(level: str = "info", format: LogFormat = "console", stream: T
     handler = _Handler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(), take_event],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
@@ -70,6 +71,14 @@ def set_up_logging(level: str = "info", format: LogFormat = "console", stream: T
     for name in _CHATTY:
         chatty = logging.getLogger(name)
         chatty.setLevel(logging.NOTSET if level == "debug" else max(threshold, logging.WARNING))
+
+
+def take_event(logger: object, method: str, event: Event) -> Event:
+    """A structlog processor: of our own records the event alone, because the fields are shown beside it."""
+    record = event.get("_record")
+    if isinstance(record, logging.LogRecord) and isinstance(record.msg, Spelled):
+        event["event"] = record.msg.event
+    return event
 
 
 def mask_secrets(logger: object, method: str, event: Event) -> Event:

@@ -107,7 +107,7 @@ async def test_a_handler_that_crashes_shows_a_correlation_id_and_the_log_has_the
             assert answer["error"]["message"] == "Internal error"  # type: ignore[index]
             shown.append(answer)
         assert "secret" not in json.dumps(shown)
-        logged = [record for record in caplog.records if record.getMessage() == "handler failed"]
+        logged = [record for record in caplog.records if record.getMessage().startswith("handler failed")]
         assert len(logged) == 3
         for record, answer in zip(logged, shown, strict=True):
             assert record.levelno == logging.ERROR
@@ -151,7 +151,7 @@ async def test_a_bug_of_the_server_is_answered_and_hurts_nobody(
             assert any(
                 record.__dict__.get("correlation_id") == error["data"]["correlationId"]
                 for record in caplog.records
-                if record.getMessage() == "request failed"
+                if record.getMessage().startswith("request failed")
             )
         assert "result" in await wire.call("tools/list", modern=modern)
         assert "result" in await other.call("tools/list", modern=modern)

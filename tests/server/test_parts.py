@@ -48,10 +48,14 @@ async def test_a_source_that_crashes_comes_back_and_subscriptions_to_it_are_kept
         assert figures['mcptrio_restarts_total{supervisor="sources"}'] == 1
         assert figures['mcptrio_source_state{source="flaky",state="live"}'] == 1
         assert home.app.hub.statistics().subscriptions == 1
-    states = [record.__dict__["state"] for record in caplog.records if record.getMessage() == "source state"]
+    states = [
+        record.__dict__["state"]
+        for record in caplog.records
+        if record.getMessage().startswith("source state")
+    ]
     assert states[-1] == "failed"  # at the level of warnings
-    assert any(record.getMessage() == "a task crashed" for record in caplog.records)
-    assert any(record.getMessage() == "restarting" for record in caplog.records)
+    assert any(record.getMessage().startswith("a task crashed") for record in caplog.records)
+    assert any(record.getMessage().startswith("restarting") for record in caplog.records)
 
 
 async def test_a_source_that_crashes_for_ever_hurts_nobody_and_is_not_given_up() -> None:
@@ -293,9 +297,11 @@ async def test_what_is_logged_of_a_peer_names_it(caplog: pytest.LogCaptureFixtur
     async with running(app) as home:
         wire = await _one(home)
         await wire.call("tools/call", {"name": "crash"}, id="r1")
-    record = next(each for each in caplog.records if each.getMessage() == "handler failed")
+    record = next(each for each in caplog.records if each.getMessage().startswith("handler failed"))
     assert (record.__dict__["peer"], record.__dict__["request"]) == (wire.peer.name, "r1")
-    assert {"connection accepted", "connection closed"} <= {each.getMessage() for each in caplog.records}
+    assert {"connection accepted", "connection closed"} <= {
+        str(getattr(each.msg, "event", "")) for each in caplog.records
+    }
 
 
 async def _one(home: House) -> Wire:
@@ -313,7 +319,7 @@ async def test_a_part_that_cannot_be_kept_running_ends_the_app_with_its_error(
     with pytest.raises(Escalation), trio.fail_after(600):
         async with running(app):
             await trio.sleep_forever()
-    assert any(record.getMessage() == "too many restarts" for record in caplog.records)
+    assert any(record.getMessage().startswith("too many restarts") for record in caplog.records)
     assert app.server.endpoints[0].peers == {}
 
 
