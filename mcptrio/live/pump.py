@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 import trio
@@ -10,13 +9,15 @@ import trio
 from mcptrio.live.change import Change
 from mcptrio.live.feed import Feed, SourceState
 from mcptrio.live.hub import Hub
+from mcptrio.log import get_logger
 
 CAPACITY = 256
 """How many reported changes may wait for the hub before sources wait."""
 
 _BUDGET = 2048
+"""What is spent between two checkpoints: outboxes that were filled, and a little for each change."""
 
-_log = logging.getLogger("mcptrio.live")
+_log = get_logger("mcptrio.live")
 
 
 class Pump:
@@ -51,7 +52,7 @@ class Pump:
             self._hub.publish(change)
         except Exception:
             # One change is set aside, and the next one is published: a source must not stop the others.
-            _log.exception("the pump set a change aside", extra={"uri": change.uri, "source": change.source})
+            _log.exception("the pump set a change aside", uri=change.uri, source=change.source)
         return 32 + self._hub.matched - before
 
     def close(self) -> None:
