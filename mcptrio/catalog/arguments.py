@@ -101,8 +101,7 @@ class StringArguments:
             if not _from_string(types.type_info(argument.annotation)):
                 raise DeclarationError(
                     f"{signature.function}: parameter `{argument.name}` arrives as a string; annotate it "
-                    "with str, "
-                    "int, float, bool, an enum, a Literal, a date or a UUID"
+                    "with str, int, float, bool, an enum, a Literal, a date or a UUID"
                 )
 
     def read(self, values: Mapping[str, str]) -> dict[str, object]:
@@ -140,10 +139,8 @@ def _unsupported(signature: Signature, error: Exception) -> DeclarationError:
             shown = getattr(argument.annotation, "__name__", None) or str(argument.annotation)
             return DeclarationError(
                 f"{signature.function}: parameter `{argument.name}` is annotated with {shown}, which cannot "
-                "come from "
-                f"JSON ({str(cause).splitlines()[-1]}); use a JSON type, Struct or dataclass, or, if it is "
-                "to be "
-                "injected, declare what provides it (the lifespan) before this handler"
+                f"come from JSON ({str(cause).splitlines()[-1]}); use a JSON type, Struct or dataclass, or, "
+                "if it is to be injected, declare what provides it (the lifespan) before this handler"
             )
     return DeclarationError(f"{signature.function}: its parameters cannot be offered: {error}")
 

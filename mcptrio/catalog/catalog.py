@@ -79,8 +79,8 @@ class Catalog:
                 if without_metadata(argument.annotation) == type_:
                     raise DeclarationError(
                         f"{handler.signature.function}: `{argument.name}` was taken for an argument, "
-                        "because its type "
-                        "was declared later; declare what provides it (the lifespan) before this handler"
+                        "because its type was declared later; declare what provides it (the lifespan) "
+                        "before this handler"
                     )
         self._injections.declare(type_)
 
@@ -362,8 +362,7 @@ class Catalog:
         """Fill in a prompt. Checkpoints only where the handler does.
 
         Raises:
-            RpcError: -32602 for an unknown prompt, and for an argument that is missing, unknown or wrong;
-            else as
+            RpcError: -32602 for an unknown prompt, and for an argument that is missing, unknown or wrong; else as
                 the table in `mcptrio.catalog.errors` says.
         """
         prompt = self._prompts.get(name)

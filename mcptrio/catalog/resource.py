@@ -47,8 +47,7 @@ class Resource:
             extra = self.handler.signature.arguments[0].name
             raise DeclarationError(
                 f"{where}: the resource {uri!r} has no variable for parameter `{extra}`; put `{{{extra}}}` "
-                "into the URI, "
-                "remove the parameter, or declare what is to be injected before this handler"
+                "into the URI, remove the parameter, or declare what is to be injected before this handler"
             )
         self.mime_type = mime_type
         description = description if description is not None else doc_of(function)

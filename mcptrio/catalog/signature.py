@@ -161,8 +161,7 @@ def _parameters(function: Function, where: str) -> Iterator[inspect.Parameter]:
         if parameter.kind is parameter.VAR_KEYWORD:
             raise DeclarationError(
                 f"{where}: `**{parameter.name}` cannot be offered, because clients see every argument's "
-                "name; "
-                f"name them, or write `{parameter.name}: dict[str, ...]`"
+                f"name; name them, or write `{parameter.name}: dict[str, ...]`"
             )
         if parameter.kind is parameter.POSITIONAL_ONLY:
             raise DeclarationError(

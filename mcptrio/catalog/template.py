@@ -73,8 +73,7 @@ class Template:
             extra = handler.signature.arguments[0].name
             raise DeclarationError(
                 f"{describe(function)}: a list function gets no arguments, but has `{extra}`; only what is "
-                "declared to "
-                "be injected"
+                "declared to be injected"
             )
         self._list = handler
 
@@ -172,6 +171,5 @@ def _check_variables(where: str, template: UriTemplate, signature: Signature) ->
             hint = "" if argument.default is MISSING else ", its default included,"
             raise DeclarationError(
                 f"{where}: parameter `{argument.name}` is no variable of {template.text!r}; remove it{hint} "
-                "or declare "
-                "what is to be injected before this handler"
+                "or declare what is to be injected before this handler"
             )

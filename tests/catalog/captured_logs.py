@@ -14,7 +14,7 @@ class _Keeper(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         entry = dict(vars(record))
-        entry["event"] = record.getMessage()
+        entry["event"] = getattr(record.msg, "event", record.getMessage())
         entry["error"] = record.exc_info[1] if record.exc_info else None
         self.entries.append(entry)
 
