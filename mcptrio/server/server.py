@@ -7,7 +7,7 @@ root (one_for_one)
   sweeper        deadlines of all WebSockets
   sources        one_for_one: each source, restarted with backoff
   peers          one temporary child for each connection
-      listener N     the accept loop of one `serve`; its end is the drain of its connections
+  listener N     the accept loop of one `serve`; its end is the drain of its connections
 """
 
 from __future__ import annotations
@@ -186,15 +186,28 @@ class Server:
     ) -> None:
         """Accept connections on listening sockets until cancelled; then end all of them politely.
 
-        `max_connections` takes the place of the settings' own. The end takes at most `drain_timeout`: open listens get their final result, running requests a moment, and
-        each connection its close 1001; what is left then is cut.
+        `max_connections` takes the place of the settings' own. The end takes at most `drain_timeout`: open
+        listens get their final result, running requests a moment, and each connection its close 1001; what is
+        left then is cut.
+
+        Raises:
+            RuntimeError: the accept loop failed; its error is the cause.
         """
         endpoint = self._open_endpoint(allowed_hosts, allowed_origins, max_connections)
         ended = trio.Event()
+        failure: Exception | None = None
+        stopped = False
 
         async def listen() -> None:
+            nonlocal failure, stopped
             try:
                 await endpoint.listener.serve(sockets)
+            except Exception as error:
+                failure = error
+                raise
+            except trio.Cancelled:
+                stopped = True
+                raise
             finally:
                 with trio.move_on_after(self.settings.drain_timeout + 0.5, shield=True):
                     await endpoint.drain()
@@ -208,6 +221,11 @@ class Server:
             self._root.start_child(ChildSpec(name, listen, Restart.TEMPORARY, shutdown=patience))
             task_status.started()
             await ended.wait()
+            if failure is not None:
+                raise RuntimeError("the listener failed") from failure
+            if stopped:
+                # The root is ending, of which the caller is about to be told by a cancellation.
+                await trio.sleep_forever()
         finally:
             with trio.move_on_after(patience, shield=True):
                 await self._root.stop_child(name)
