@@ -181,6 +181,7 @@ class App(ChangeReports):
         """
 
         def declare(fn: S) -> S:
+            self.check_thread()
             self.registry.add_source(name or fn.__name__, fn, pattern=pattern)
             return fn
 
@@ -193,6 +194,7 @@ class App(ChangeReports):
         be given the yielded value. Several are entered in the order of their declaration and left in reverse: each goes
         on behind its `yield`, however the app ended, and all together have five seconds for it.
         """
+        self.check_thread()
         type_ = _yielded(fn)
         self.catalog.declare(type_)
         self._lifespans.append((type_, fn))

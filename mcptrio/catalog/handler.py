@@ -16,6 +16,9 @@ _JSON_TYPES = frozenset(
     {object, str, bytes, int, float, bool, complex, list, tuple, dict, set, frozenset, type(None)}
 )
 
+_PASSING = (trio.Cancelled, KeyboardInterrupt, GeneratorExit)
+"""What is no handler's own failure, and passes through."""
+
 
 class Injections:
     """The types that handlers get by annotation, and their values while the app runs.
@@ -122,11 +125,13 @@ class Handler:
             finally:
                 slots.release_on_behalf_of(borrower)
         except BaseExceptionGroup as group:
-            errors, rest = group.split(Exception)
-            if errors is None or rest is None:
+            passing, own = group.split(_PASSING)
+            if own is None or (passing is None and isinstance(own, Exception)):
                 raise
-            incident.report("cancelled", self.signature.function, errors)
-            raise rest from None
+            if passing is None:
+                raise RuntimeError(f"{self.signature.function} raised {own}") from own
+            incident.report("cancelled", self.signature.function, own)
+            raise passing from None
         except (Exception, trio.Cancelled, KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:

@@ -172,6 +172,14 @@ class Server:
             except SystemExit as error:  # of a library that the source uses: not everybody's end
                 feed.failed(f"SystemExit: {error}")
                 raise RuntimeError(f"the source {name} raised SystemExit: {error}") from error
+            except BaseExceptionGroup as group:  # of a nursery of the source's
+                exits, rest = group.split(SystemExit)
+                if exits is None:
+                    raise
+                feed.failed("SystemExit")
+                if rest is not None and not isinstance(rest, Exception):
+                    raise rest from exits  # a cancellation passes through
+                raise RuntimeError(f"the source {name} raised SystemExit") from group
 
         return ChildSpec(name, run, Restart.TRANSIENT, backoff=_BACKOFF)
 
@@ -196,17 +204,15 @@ class Server:
         endpoint = self._open_endpoint(allowed_hosts, allowed_origins, max_connections)
         ended = trio.Event()
         failure: Exception | None = None
-        stopped = False
+        stopped = True
 
         async def listen() -> None:
             nonlocal failure, stopped
             try:
                 await endpoint.listener.serve(sockets)
+                stopped = False  # somebody else closed the sockets
             except Exception as error:
                 failure = error
-                raise
-            except trio.Cancelled:
-                stopped = True
                 raise
             finally:
                 with trio.move_on_after(self.settings.drain_timeout + 0.5, shield=True):

@@ -274,3 +274,16 @@ async def test_a_call_under_way_survives_the_removal_of_its_tool(autojump_clock:
         await wait_all_tasks_blocked()
         catalog.remove_tool("tool")
     assert results == ["done"]
+
+
+async def test_a_plain_function_that_exits_fails_alone() -> None:
+    catalog = Catalog()
+
+    def leave() -> str:
+        raise SystemExit("usage: no")
+
+    catalog.add_tool(leave)
+    with captured_logs() as logs:
+        result = await call(catalog, "leave")
+    assert result.is_error is True
+    assert "SystemExit: usage: no" in str(logs[0]["error"])

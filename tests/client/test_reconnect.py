@@ -66,6 +66,20 @@ async def test_tries_go_on_for_ever_with_the_backoffs_waits(server: FakeServer, 
     assert told[1][0] == "ws://localhost/mcp: gone"
 
 
+async def test_a_callback_for_a_lost_connection_that_raises_is_logged_and_the_client_goes_on(
+    server: FakeServer, opening: Open, revision: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def on_lost(error: Exception, delay: float) -> None:
+        raise LookupError("no screen to tell it on")
+
+    async with opening(revision=revision, on_lost=on_lost) as client, client.subscribe(A) as changes:
+        for connections in (2, 3):
+            await server.peer.drop()
+            assert await anext(changes) == Update(A, gap=True)
+            assert client.statistics().connections == connections
+    assert caplog.text.count("LookupError: no screen to tell it on") == 2
+
+
 async def test_a_stable_connection_makes_the_backoff_forget(server: FakeServer, opening: Open) -> None:
     delays: list[float] = []
     backoff = Backoff(initial=1, jitter=False, reset_after=60)

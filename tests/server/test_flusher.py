@@ -11,7 +11,7 @@ import trio.testing
 from mcptrio import App, Context, Limits, ServerSettings
 from mcptrio.live import Outbox
 from mcptrio.server.flusher import BATCH, Flusher
-from mcptrio.server.subscriber import Subscriber
+from mcptrio.server.subscriber import Listen, Session, Subscriber
 from tests.server.rig import House, Json, Wire, request, running, updated
 
 URIS = [f"a:{number:04}{'x' * 100}" for number in range(40)]
@@ -317,6 +317,44 @@ async def test_a_flusher_that_comes_back_sends_what_became_ready_meanwhile() -> 
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     assert len(recipient.frames) == 2
+
+
+async def _received(wire: Wire) -> Json:
+    with trio.fail_after(60):
+        return await wire.receive()
+
+
+@BOTH
+async def test_a_crash_in_encoding_for_one_closes_it_with_1011_and_the_others_are_told(
+    modern: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(house()) as home:
+        wires = [await subscriber(home, modern) for _ in range(3)]
+        # Frames are shared by all who are told the same: what only this one is told, only this one can crash.
+        victim = await home.connect(initialized=not modern)
+        if modern:
+            await victim.listen("v", "a:odd", URIS[0])
+        else:
+            await victim.subscribe("a:odd", URIS[0])
+        owner = Listen if modern else Session
+        plain = owner.encode
+
+        def encode(self: Subscriber, key: object) -> bytes:
+            if key == "a:odd":
+                raise LookupError("injected")
+            return plain(self, key)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(owner, "encode", encode)
+        home.app.updated_nowait("a:odd")
+        await publish(home, 1)
+        for wire in wires:
+            told = [await _received(wire) for _ in URIS]
+            assert told == [updated(uri, "l" if modern else None) for uri in URIS]
+        with trio.fail_after(60):
+            assert await victim.closed() == (1011, "internal error")
+        figures = await home.metrics()
+        assert figures['mcptrio_restarts_total{supervisor="root"}'] == 0
+    assert "a subscriber could not be told" in caplog.text
 
 
 def test_a_bare_subscriber_encodes_nothing() -> None:

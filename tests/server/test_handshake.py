@@ -13,6 +13,7 @@ from tests.server.rig import (
     notification,
     request,
     running,
+    updated,
 )
 
 CAPABILITIES = {
@@ -53,12 +54,30 @@ async def test_initialize_opens_a_session() -> None:
         assert wire.peer.session.client == "test 1"
 
 
-@pytest.mark.parametrize("offered", ["2025-11-25", "2026-07-28", "2024-11-05", "2099-01-01", ""])
-async def test_whatever_version_is_offered_the_answer_is_the_one_that_has_a_handshake(offered: str) -> None:
+@pytest.mark.parametrize(
+    ("offered", "answered"),
+    [
+        ("2025-11-25", "2025-11-25"),
+        ("2025-06-18", "2025-06-18"),
+        ("2025-03-26", "2025-11-25"),
+        ("2024-11-05", "2025-11-25"),
+        ("2026-07-28", "2025-11-25"),
+        ("2099-01-01", "2025-11-25"),
+        ("nonsense", "2025-11-25"),
+        ("", "2025-11-25"),
+    ],
+)
+async def test_a_version_that_is_not_served_is_answered_with_the_one_that_has_a_handshake(
+    offered: str, answered: str
+) -> None:
     async with running(house()) as home:
         wire = await home.connect()
         result = await wire.result("initialize", {**INITIALIZE, "protocolVersion": offered})
-        assert result["protocolVersion"] == "2025-11-25"
+        assert result["protocolVersion"] == answered
+        await wire.send(notification("notifications/initialized"))
+        await wire.subscribe("a:b")
+        home.app.updated_nowait("a:b")
+        assert await wire.receive() == updated("a:b")
 
 
 async def test_a_second_initialize_is_refused_and_changes_nothing() -> None:
@@ -182,6 +201,16 @@ async def test_an_envelope_without_capabilities_names_the_missing_key() -> None:
         wire = await home.connect()
         code, _, data = await wire.error("tools/list", {"_meta": {VERSION_KEY: "2026-07-28"}})
         assert (code, data) == (-32602, {"missing": [CAPABILITIES_KEY]})
+
+
+@pytest.mark.parametrize("initialized", [False, True])
+async def test_an_envelope_without_a_version_names_the_missing_key(initialized: bool) -> None:
+    async with running(house()) as home:
+        wire = await home.connect(initialized=initialized)
+        for method in ("tools/list", "server/discover"):
+            code, message, data = await wire.error(method, {"_meta": {CAPABILITIES_KEY: {}}})
+            assert (code, data) == (-32602, {"missing": [VERSION_KEY]})
+            assert "protocolVersion" in message
 
 
 async def test_an_envelope_with_a_mistyped_key_is_refused() -> None:
