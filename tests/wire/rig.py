@@ -253,3 +253,14 @@ class Held:
         await self.opened.wait()
         assert self.websocket is not None
         return self.websocket
+
+
+async def open_websocket(
+    nursery: trio.Nursery, limits: Limits | None = None, capacity: int = 65_536
+) -> tuple[Rig, Client, WebSocket, Held]:
+    """A WebSocket of a server, its client's end, and the route that holds it open."""
+    held = Held()
+    rig = Rig(nursery, limits or Limits(), routes={"/mcp": held})
+    client = rig.connect(capacity)
+    await client.upgrade()
+    return rig, client, await held.get(), held

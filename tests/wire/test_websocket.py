@@ -27,23 +27,13 @@ from tests.wire.rig import (
     PING,
     PONG,
     TEXT,
-    Client,
     Held,
     Rig,
     close_frame,
     frame,
+    open_websocket,
     upgrade_request,
 )
-
-
-async def _open(
-    nursery: trio.Nursery, limits: Limits | None = None, capacity: int = 65_536
-) -> tuple[Rig, Client, WebSocket, Held]:
-    held = Held()
-    rig = Rig(nursery, limits or Limits(), routes={"/mcp": held})
-    client = rig.connect(capacity)
-    await client.upgrade()
-    return rig, client, await held.get(), held
 
 
 @pytest.mark.parametrize(
@@ -98,7 +88,7 @@ async def _open(
 async def test_a_broken_rule_closes_with_its_code_and_what_came_before_is_received(
     nursery: trio.Nursery, autojump_clock: MockClock, frames: list[bytes], code: int, reason: str | None
 ) -> None:
-    rig, client, websocket, held = await _open(nursery, Limits(max_message=1000, max_fragments=8))
+    rig, client, websocket, held = await open_websocket(nursery, Limits(max_message=1000, max_fragments=8))
     await client.send(frame(TEXT, b"before") + b"".join(frames) + frame(TEXT, b"after"))
     closed = await client.closing()
     assert closed[0] == code
@@ -113,7 +103,7 @@ async def test_a_broken_rule_closes_with_its_code_and_what_came_before_is_receiv
 async def test_a_message_of_exactly_the_limits_is_received(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    _, client, _, held = await _open(nursery, Limits(max_message=1000, max_fragments=8))
+    _, client, _, held = await open_websocket(nursery, Limits(max_message=1000, max_fragments=8))
     whole = b"y" * 1000
     # A ping inside a message that leaves no room for it is nobody's fault.
     parts = [frame(TEXT, whole[:999], fin=False), frame(PING, b"p" * 125)]
@@ -126,7 +116,7 @@ async def test_a_message_of_exactly_the_limits_is_received(
 
 
 async def test_a_flooder_starves_nobody(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    _, flooder, _, held = await _open(nursery)
+    _, flooder, _, held = await open_websocket(nursery)
 
     async def flood() -> None:
         while True:

@@ -21,28 +21,16 @@ from tests.wire.rig import (
     PING,
     PONG,
     TEXT,
-    Client,
-    Held,
-    Rig,
     close_frame,
     frame,
+    open_websocket,
 )
-
-
-async def _open(
-    nursery: trio.Nursery, limits: Limits | None = None, capacity: int = 65_536
-) -> tuple[Rig, Client, WebSocket, Held]:
-    held = Held()
-    rig = Rig(nursery, limits or Limits(), routes={"/mcp": held})
-    client = rig.connect(capacity)
-    await client.upgrade()
-    return rig, client, await held.get(), held
 
 
 async def test_the_peer_closes_and_its_code_is_echoed(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    rig, client, websocket, _ = await _open(nursery)
+    rig, client, websocket, _ = await open_websocket(nursery)
     await client.send(close_frame(4001, b"bye") + frame(TEXT, b"never seen"))
     assert await client.closing() == (4001, "bye")
     assert (websocket.close_code, websocket.close_reason) == (4001, "bye")
@@ -52,7 +40,7 @@ async def test_the_peer_closes_and_its_code_is_echoed(
 async def test_a_close_frame_without_code_is_echoed_so(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    _, client, websocket, _ = await _open(nursery)
+    _, client, websocket, _ = await open_websocket(nursery)
     await client.send(frame(CLOSE))
     assert await client.frame() == (CLOSE, b"")
     assert await client.rest() == b""
@@ -62,7 +50,7 @@ async def test_a_close_frame_without_code_is_echoed_so(
 async def test_close_waits_for_the_answer_and_drops_text_meanwhile(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    rig, client, websocket, held = await _open(nursery)
+    rig, client, websocket, held = await open_websocket(nursery)
     websocket.close(1001, "going away")
     websocket.close(1011, "too late: the first caller wins")
     assert websocket.close_code == 1001
@@ -83,7 +71,7 @@ async def test_close_waits_for_the_answer_and_drops_text_meanwhile(
 async def test_a_close_that_is_not_answered_ends_at_its_deadline(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    _, client, websocket, _ = await _open(nursery, Limits(close_timeout=5))
+    _, client, websocket, _ = await open_websocket(nursery, Limits(close_timeout=5))
     await trio.sleep(0.5)
     websocket.close(1000)
     await websocket.wait_closed()
@@ -95,7 +83,7 @@ async def test_a_close_that_is_not_answered_ends_at_its_deadline(
 async def test_a_broken_rule_after_our_close_frame_half_closes(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    _, client, websocket, _ = await _open(nursery)
+    _, client, websocket, _ = await open_websocket(nursery)
     websocket.close(1000)
     await client.send(frame(3))
     assert await client.frame() == (CLOSE, struct.pack("!H", 1000))
@@ -110,7 +98,7 @@ async def test_a_broken_rule_after_our_close_frame_half_closes(
 async def test_the_close_frame_waits_behind_what_is_pending(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    _, client, websocket, _ = await _open(nursery, capacity=100)
+    _, client, websocket, _ = await open_websocket(nursery, capacity=100)
     for number in range(100):
         assert websocket.push_text(b"%d" % number * 20)
     assert websocket.pending_bytes > 1000
@@ -125,7 +113,7 @@ async def test_the_close_frame_waits_behind_what_is_pending(
 async def test_our_close_behind_pending_bytes_ends_when_answered_and_flushed(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    _, client, websocket, _ = await _open(nursery, capacity=100)
+    _, client, websocket, _ = await open_websocket(nursery, capacity=100)
     websocket.push_text(b"x" * 5000)
     websocket.close(1000)
     await client.send(close_frame(1000))
@@ -137,7 +125,7 @@ async def test_our_close_behind_pending_bytes_ends_when_answered_and_flushed(
 async def test_a_full_peer_is_aborted_at_the_close_deadline(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    _, _, websocket, _ = await _open(nursery, capacity=300)
+    _, _, websocket, _ = await open_websocket(nursery, capacity=300)
     websocket.push_text(b"x" * 5000)
     websocket.close(1001)
     await websocket.wait_closed()
@@ -146,7 +134,7 @@ async def test_a_full_peer_is_aborted_at_the_close_deadline(
 
 
 async def test_abort_ends_it_at_once(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    rig, client, websocket, _ = await _open(nursery)
+    rig, client, websocket, _ = await open_websocket(nursery)
     websocket.abort()
     websocket.abort()
     assert websocket.closed
@@ -161,7 +149,7 @@ async def test_abort_ends_it_at_once(nursery: trio.Nursery, autojump_clock: Mock
 async def test_a_code_that_may_not_be_sent_is_a_value_error(
     nursery: trio.Nursery, autojump_clock: MockClock, code: int
 ) -> None:
-    _, _, websocket, _ = await _open(nursery)
+    _, _, websocket, _ = await open_websocket(nursery)
     with pytest.raises(ValueError, match=f"{code} is not a close code"):
         websocket.close(code)
     assert websocket.close_code is None
@@ -170,18 +158,18 @@ async def test_a_code_that_may_not_be_sent_is_a_value_error(
 async def test_a_long_reason_is_cut_between_characters(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    _, client, websocket, _ = await _open(nursery)
+    _, client, websocket, _ = await open_websocket(nursery)
     websocket.close(1000, "ä" * 100)
     await client.send(close_frame(1000))
     assert await client.closing() == (1000, "ä" * 61)
 
 
 async def test_a_lost_connection_is_1006(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    _, client, websocket, _ = await _open(nursery)
+    _, client, websocket, _ = await open_websocket(nursery)
     await client.stream.aclose()
     await websocket.wait_closed()
     assert (websocket.close_code, websocket.close_reason) == (1006, "connection lost")
-    _, client, websocket, _ = await _open(nursery)
+    _, client, websocket, _ = await open_websocket(nursery)
     await client.send(frame(TEXT, b"half a frame")[:5])
     await client.stream.aclose()
     await websocket.wait_closed()
@@ -202,7 +190,9 @@ async def test_a_send_that_fails_is_a_lost_connection(
 async def test_a_peer_that_accepts_nothing_is_stalled(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    rig, client, websocket, _ = await _open(nursery, Limits(stall_timeout=60, heartbeat=1000), capacity=300)
+    rig, client, websocket, _ = await open_websocket(
+        nursery, Limits(stall_timeout=60, heartbeat=1000), capacity=300
+    )
     websocket.push_text(b"x" * 5000)
     await trio.sleep(50)
     await client.take(100)  # a sign of life
@@ -215,7 +205,7 @@ async def test_a_peer_that_accepts_nothing_is_stalled(
 async def test_who_falls_too_far_behind_is_closed_and_memory_stays_bounded(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    rig, _, websocket, _ = await _open(nursery, Limits(max_pending=10_000), capacity=300)
+    rig, _, websocket, _ = await open_websocket(nursery, Limits(max_pending=10_000), capacity=300)
     pushed = 0
     while websocket.push_text(b"x" * 994):
         pushed += 1
@@ -225,7 +215,7 @@ async def test_who_falls_too_far_behind_is_closed_and_memory_stays_bounded(
 
 
 async def test_high_water_holds_producers_back(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    _, client, websocket, _ = await _open(nursery, Limits(high_water=2000), capacity=300)
+    _, client, websocket, _ = await open_websocket(nursery, Limits(high_water=2000), capacity=300)
     await websocket.wait_below_high_water()
     websocket.push_text(b"x" * 3000)
     with trio.move_on_after(1) as scope:
@@ -243,7 +233,7 @@ async def test_high_water_holds_producers_back(nursery: trio.Nursery, autojump_c
 async def test_a_silent_peer_is_pinged_and_one_that_answers_lives_on(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    _, client, websocket, _ = await _open(nursery, Limits(heartbeat=30, pong_timeout=20))
+    _, client, websocket, _ = await open_websocket(nursery, Limits(heartbeat=30, pong_timeout=20))
     for _round in range(5):
         assert await client.frame() == (PING, b"")
         await trio.sleep(19)
@@ -253,7 +243,7 @@ async def test_a_silent_peer_is_pinged_and_one_that_answers_lives_on(
 
 
 async def test_a_missed_pong_closes_with_1011(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    rig, client, _, _ = await _open(nursery, Limits(heartbeat=30, pong_timeout=20))
+    rig, client, _, _ = await open_websocket(nursery, Limits(heartbeat=30, pong_timeout=20))
     assert await client.frame() == (PING, b"")
     assert (await client.frame())[1] == struct.pack("!H", 1011) + b"ping timeout"
     assert trio.current_time() == pytest.approx(51, abs=1.1)
@@ -261,7 +251,7 @@ async def test_a_missed_pong_closes_with_1011(nursery: trio.Nursery, autojump_cl
 
 
 async def test_who_talks_is_not_pinged(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
-    _, client, _, held = await _open(nursery, Limits(heartbeat=30))
+    _, client, _, held = await open_websocket(nursery, Limits(heartbeat=30))
     for _round in range(10):
         await client.send(frame(TEXT, b"busy"))
         await trio.sleep(25)
@@ -275,7 +265,7 @@ async def test_who_talks_is_not_pinged(nursery: trio.Nursery, autojump_clock: Mo
 async def test_a_ping_flood_is_answered_in_bounded_memory(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    _, client, websocket, _ = await _open(nursery, Limits(high_water=1000), capacity=2000)
+    _, client, websocket, _ = await open_websocket(nursery, Limits(high_water=1000), capacity=2000)
     for number in range(2000):
         await client.send(frame(PING, b"%0100d" % number))
         assert websocket.pending_bytes < 1200
@@ -292,7 +282,7 @@ async def test_a_ping_flood_is_answered_in_bounded_memory(
 async def test_a_ping_flood_that_is_never_read_ends_as_stalled(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    rig, client, _, _ = await _open(nursery, Limits(high_water=1000, stall_timeout=60), capacity=200)
+    rig, client, _, _ = await open_websocket(nursery, Limits(high_water=1000, stall_timeout=60), capacity=200)
     with pytest.raises(trio.BrokenResourceError):
         while True:
             await client.send(frame(PING, b"x" * 125) * 10)
@@ -303,7 +293,7 @@ async def test_a_ping_flood_that_is_never_read_ends_as_stalled(
 async def test_everyone_who_waits_for_the_end_is_told(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    _, _, websocket, _ = await _open(nursery)
+    _, _, websocket, _ = await open_websocket(nursery)
     async with trio.open_nursery() as waiting:
         waiting.start_soon(websocket.wait_closed)
         waiting.start_soon(websocket.wait_closed)
@@ -315,7 +305,7 @@ async def test_everyone_who_waits_for_the_end_is_told(
 async def test_a_fault_in_front_of_the_peers_close_frame_is_overtaken_by_it(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    rig, client, _, held = await _open(nursery)
+    rig, client, _, held = await open_websocket(nursery)
     await client.send(frame(TEXT, b"fine") + frame(BINARY, b"not fine") + close_frame(4000))
     assert (await client.closing())[0] == 4000
     assert held.messages == [b"fine"]
