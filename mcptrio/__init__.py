@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mcptrio.app import Address, App
-    from mcptrio.catalog import Context, InvalidArgument, ResourceNotFound, ToolError
-    from mcptrio.client import Client, open_client
-    from mcptrio.live import Change, Changes, Entry, Feed
+    from mcptrio.catalog import Context, DeclarationError, InvalidArgument, ResourceNotFound, ToolError
+    from mcptrio.client import Client, ConnectionLost, RpcError, Subscription, TimedOut, Update, open_client
+    from mcptrio.live import Change, Changes, Entry, Feed, InvalidUri
     from mcptrio.server import ServerSettings
     from mcptrio.wire import Limits
 
@@ -19,14 +19,21 @@ __all__ = [
     "Change",
     "Changes",
     "Client",
+    "ConnectionLost",
     "Context",
+    "DeclarationError",
     "Entry",
     "Feed",
     "InvalidArgument",
+    "InvalidUri",
     "Limits",
     "ResourceNotFound",
+    "RpcError",
     "ServerSettings",
+    "Subscription",
+    "TimedOut",
     "ToolError",
+    "Update",
     "__version__",
     "open_client",
 ]
@@ -45,6 +52,13 @@ _ROOMS = {
     "ResourceNotFound": "catalog",
     "ServerSettings": "server",
     "ToolError": "catalog",
+    "ConnectionLost": "client",
+    "DeclarationError": "catalog",
+    "InvalidUri": "live",
+    "RpcError": "client",
+    "Subscription": "client",
+    "TimedOut": "client",
+    "Update": "client",
     "open_client": "client",
 }
 

@@ -1,5 +1,6 @@
 """What the README shows is run here."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -31,13 +32,30 @@ async def test_the_first_python_example_serves_and_tells_who_watches(autojump_cl
         assert read.contents[0].text == '{"city":"oslo","celsius":5.5}'
 
 
-def test_the_configuration_example_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_city_can_be_measured(autojump_clock: MockClock) -> None:
+    module: dict[str, object] = {"__name__": "weather"}
+    exec(compile(blocks("python")[0], "README.md", "exec"), module)
+    app = module["app"]
+    assert isinstance(app, App)
+    async with app.connect() as client:
+        result = await client.call_tool("measure", {"city": "new york/é", "value": 1})
+        assert result.is_error is not True
+        read = await client.read_resource("weather://new%20york%2F%C3%A9")
+        assert read.contents[0].text == '{"city":"new york/é","celsius":1.0}'
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_every_python_example_can_be_compiled(block: str) -> None:
+    compile(block, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+def test_the_configuration_examples_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RELEASES_TOKEN", "secret")
     file = tmp_path / "config.toml"
-    file.write_text(blocks("toml")[0])
+    file.write_text("".join(blocks("toml")))
     config = load(file)
     assert config.server.port == 8765
-    assert [source.settings.name for source in config.sources] == ["releases"]
+    assert [source.settings.name for source in config.sources] == ["releases", "releases-feed"]
     assert tomllib.loads(blocks("toml")[0])["source"][0]["kind"] == "poller"
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-import typing
+import errno
+import logging
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, TypeVar, overload
@@ -13,6 +14,7 @@ from msgspec import UNSET
 
 from mcptrio import __version__
 from mcptrio.app.address import Address, open_sockets
+from mcptrio.app.declaration import check_source, name_of, yielded_type
 from mcptrio.app.reports import ChangeReports
 from mcptrio.app.resource_function import ResourceFunction
 from mcptrio.app.root import LIFESPAN_TIMEOUT, Root
@@ -104,6 +106,8 @@ class App(ChangeReports):
     ) -> F | Callable[[F], F]:
         """Offer a function as a tool: `@app.tool` or `@app.tool(timeout=5)`. Returns the function unchanged.
 
+        A plain `def` runs in a worker thread, where changes are reported by `app.from_thread`.
+
         The schema comes from the type hints, the description from the docstring. `timeout` is in seconds;
         `concurrency` is how many calls run at once, the others wait in order.
         """
@@ -137,6 +141,9 @@ class App(ChangeReports):
         The decorated function is still callable, and for a template has `.list`, a decorator for the function that
         lists the template's resources.
         """
+
+        if not isinstance(uri, str):
+            raise DeclarationError(f"{name_of(uri)}: a resource needs its URI: @app.resource('scheme://...')")
 
         def declare(fn: F) -> ResourceFunction[F]:
             add = self.catalog.add_template if "{" in uri else self.catalog.add_resource
@@ -173,15 +180,25 @@ class App(ChangeReports):
 
         return declare if fn is None else declare(fn)
 
-    def source(self, pattern: str | None = None, *, name: str | None = None) -> Callable[[S], S]:
-        """Run a function as a source while the app runs: supervised, restarted with backoff when it raises.
+    @overload
+    def source(self, fn: S, /) -> S: ...
+
+    @overload
+    def source(self, pattern: str | None = None, /, *, name: str | None = None) -> Callable[[S], S]: ...
+
+    def source(self, pattern: str | S | None = None, /, *, name: str | None = None) -> S | Callable[[S], S]:
+        """Run an `async def` as a source while the app runs: supervised, restarted with backoff when it raises.
 
         `pattern` is the URI or URI template of what it reports, which may then be subscribed even where no resource
         is offered for it. Returns the function unchanged.
         """
+        if pattern is not None and not isinstance(pattern, str):
+            bare: S = pattern
+            return self.source()(bare)
 
         def declare(fn: S) -> S:
             self.check_thread()
+            check_source(fn)
             self.registry.add_source(name or fn.__name__, fn, pattern=pattern)
             return fn
 
@@ -195,7 +212,7 @@ class App(ChangeReports):
         on behind its `yield`, however the app ended, and all together have five seconds for it.
         """
         self.check_thread()
-        type_ = _yielded(fn)
+        type_ = yielded_type(fn)
         self.catalog.declare(type_)
         self._lifespans.append((type_, fn))
         return fn
@@ -297,9 +314,23 @@ class App(ChangeReports):
     def run(self, host: str = "127.0.0.1", port: int = 8765) -> None:
         """Serve until SIGINT or SIGTERM: the whole program of a script that ends with `app.run()`.
 
-        Prints nothing; the address is logged. See `mcptrio.app.run` for how it ends.
+        The address is logged, on stderr unless the program has set up logging. See `mcptrio.app.run` for how it
+        ends. An address that cannot be listened on ends the program with a line that says so.
         """
-        run(self, host=host, port=port)
+        if not logging.getLogger().handlers:
+            logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        try:
+            run(self, host=host, port=port)
+        except OSError as error:
+            if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES):
+                raise
+            said = os.strerror(error.errno)
+            raise SystemExit(f"cannot listen on {host}:{port}: {said}; try app.run(port=...)") from None
+
+    @property
+    def stop_timeout(self) -> float:
+        """Seconds that the end of the app may take: the drain and, where there are any, the lifespans."""
+        return self.settings.drain_timeout + (LIFESPAN_TIMEOUT if self._lifespans else 0.0)
 
     async def _run_root(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Run the server inside the lifespans, which outlive it. The nursery ends when both have ended."""
@@ -344,21 +375,3 @@ class _Addressed(trio.TaskStatus[None]):
 
     def started(self, value: None = None) -> None:
         self._status.started(self._address)
-
-
-def _yielded(fn: Callable[..., object]) -> object:
-    """The type that a lifespan yields, by its return annotation."""
-    name = getattr(fn, "__qualname__", repr(fn))
-    if not inspect.isasyncgenfunction(fn):
-        raise DeclarationError(
-            f"{name}: a lifespan is an async generator function: `async def` with one `yield`"
-        )
-    try:
-        annotation = typing.get_type_hints(fn).get("return")
-    except NameError as error:
-        raise DeclarationError(f"{name}: its return annotation cannot be read: {error}") from error
-    arguments = typing.get_args(annotation)
-    if not arguments:
-        raise DeclarationError(f"{name}: annotate what it yields, such as `-> AsyncIterator[Pool]`")
-    yielded: object = arguments[0]
-    return yielded

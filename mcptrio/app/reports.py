@@ -13,15 +13,21 @@ from mcptrio.live import Change, Entry, Hub
 class ChangeReports:
     """`created_nowait`, `updated_nowait`, `deleted_nowait`: straight into the hub, synchronously.
 
-    When the call returns, every subscriber's outbox has the change. A resource that nobody watches is fine.
+    When the call returns, every subscriber's outbox has the change. A resource that nobody watches is fine. For async
+    code only; in a thread it is `from_thread`.
 
     Raises:
         InvalidUri: the URI can name no resource.
     """
 
     def __init__(self, hub: Hub) -> None:
-        self.from_thread = ThreadReports(hub)
+        self._from_thread = ThreadReports(hub)
         self._hub = hub
+
+    @property
+    def from_thread(self) -> ThreadReports:
+        """The same reports for threads, such as a plain `def` tool runs in: `app.from_thread.updated(uri)`."""
+        return self._from_thread
 
     def created_nowait(self, uri: str, *, data: object = None, event_id: str | None = None) -> None:
         """A resource came to be."""

@@ -6,14 +6,14 @@ import functools
 from collections.abc import Callable
 from typing import Generic, TypeVar, cast
 
-from mcptrio.catalog import Catalog, DeclarationError
+from mcptrio.catalog import Catalog, DeclarationError, UriTemplate
 
 F = TypeVar("F", bound=Callable[..., object])
 G = TypeVar("G", bound=Callable[..., object])
 
 
 class ResourceFunction(Generic[F]):
-    """The function, and `list`, the decorator for the function that lists its template's resources."""
+    """The function; `uri_for`, which gives URIs; and `list`, the decorator for what lists a template's resources."""
 
     def __init__(self, fn: F, uri: str, catalog: Catalog) -> None:
         self._catalog = catalog
@@ -25,6 +25,17 @@ class ResourceFunction(Generic[F]):
     def __call__(self) -> F:
         """Call the function itself."""
         return self.fn
+
+    def uri_for(self, **values: object) -> str:
+        """The URI of one resource of the template, its values percent-encoded: `report.uri_for(city="new york")`.
+
+        Raises:
+            TypeError: the values are not those of the template's variables.
+        """
+        template = UriTemplate(self.uri)
+        if set(values) != set(template.variables):
+            raise TypeError(f"{self.uri} takes {', '.join(template.variables) or 'no values'}")
+        return template.expand({name: str(value) for name, value in values.items()})
 
     def list(self, fn: G) -> G:
         """Have this function list the template's resources: it returns URIs, values of the only variable, or Resources.

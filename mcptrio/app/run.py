@@ -14,7 +14,7 @@ from typing import Protocol
 import trio
 
 from mcptrio.app.address import Address
-from mcptrio.app.root import LIFESPAN_TIMEOUT, sole
+from mcptrio.app.root import sole
 from mcptrio.log import get_logger
 from mcptrio.server import ServerSettings
 from mcptrio.wire import raise_nofile_limit
@@ -36,6 +36,10 @@ class Servable(Protocol):
     """What `run` needs of an App."""
 
     settings: ServerSettings
+
+    @property
+    def stop_timeout(self) -> float:
+        """Seconds that its end may take."""
 
     async def serve(
         self,
@@ -96,7 +100,7 @@ async def _main(
         max_connections=cap,
     )
     # The deadlines of everything that has one, and a second for what has none.
-    watchdog = threading.Timer(app.settings.drain_timeout + LIFESPAN_TIMEOUT + 1.0, _overstayed)
+    watchdog = threading.Timer(app.stop_timeout + 1.0, _overstayed)
     watchdog.daemon = True
     try:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:

@@ -19,6 +19,7 @@ class SourceState(enum.StrEnum):
     POLLING = "polling"
     DEGRADED = "degraded"
     FAILED = "failed"
+    ENDED = "ended"
 
 
 class Feed:
@@ -68,6 +69,10 @@ class Feed:
     def starting(self) -> None:
         """The source's task begins (said by its supervisor, not by the source)."""
         self._set(SourceState.STARTING, "")
+
+    def ended(self) -> None:
+        """The source's task has returned and is not started again (said by its supervisor)."""
+        self._set(SourceState.ENDED, "")
 
     def live(self) -> None:
         """Changes arrive as they happen."""

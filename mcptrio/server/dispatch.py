@@ -35,7 +35,7 @@ from mcptrio.protocol import (
 )
 from mcptrio.protocol.envelope import CAPABILITIES_KEY, VERSION_KEY
 from mcptrio.protocol.params import CallToolParams, CancelledParams, PageParams
-from mcptrio.protocol.results import Result
+from mcptrio.protocol.results import CallToolResult, Result
 from mcptrio.protocol.types import Wire
 from mcptrio.server.context import RequestContext
 from mcptrio.server.handshake import Handshake
@@ -75,6 +75,7 @@ class Dispatch:
     ) -> None:
         self.requests = 0
         self.errors = 0
+        self.tool_errors = 0
         self.refused = 0
         self._legacy = legacy
         self._modern = modern
@@ -196,7 +197,10 @@ class Dispatch:
         self, id: RequestId, codec: Codec, later: Later, params: Wire, context: RequestContext
     ) -> bytes:
         try:
-            return self._encode(id, codec, await later(params, context, codec.revision))
+            result = await later(params, context, codec.revision)
+            if isinstance(result, CallToolResult) and result.is_error is True:
+                self.tool_errors += 1
+            return self._encode(id, codec, result)
         except RpcError as error:
             self.errors += 1
             return codec.error(id, error)

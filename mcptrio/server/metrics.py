@@ -88,7 +88,9 @@ class ServerCollector(Collector):
             refused.add_metric([reason], total)
         yield refused
         closed = CounterMetricFamily(
-            "mcptrio_connections_closed", "Connections closed, by code.", labels=["code"]
+            "mcptrio_connections_closed",
+            "Connections closed, by close code or, where it was no WebSocket, by HTTP status.",
+            labels=["code"],
         )
         for code, total in sorted(self._traffic.closes.items()):
             closed.add_metric([code], total)
@@ -124,6 +126,9 @@ class ServerCollector(Collector):
         dispatch = self._dispatch
         yield CounterMetricFamily("mcptrio_requests", "Requests received.", value=dispatch.requests)
         yield CounterMetricFamily("mcptrio_errors", "Requests answered with an error.", value=dispatch.errors)
+        yield CounterMetricFamily(
+            "mcptrio_tool_errors", "Tool calls whose result is an error.", value=dispatch.tool_errors
+        )
         yield CounterMetricFamily(
             "mcptrio_requests_refused", "Requests refused for being too many.", value=dispatch.refused
         )

@@ -166,6 +166,7 @@ class Server:
             feed.starting()
             try:
                 await body(feed)
+                feed.ended()
             except Exception as error:
                 feed.failed(f"{type(error).__name__}: {error}")
                 raise

@@ -61,8 +61,7 @@ def test_a_step_that_never_ends_does_not_keep_the_program() -> None:
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) == 70
-        patience = ServerSettings().drain_timeout + LIFESPAN_TIMEOUT
-        assert time.monotonic() - began > patience, "everything that has a deadline got it"
+        assert time.monotonic() - began > ServerSettings().drain_timeout, "what has a deadline got it"
 
 
 def test_a_second_signal_ends_a_program_in_a_step_that_never_ends_at_once() -> None:
@@ -112,6 +111,7 @@ class Served:
 
     def __init__(self, error: Exception | None = None, *, at_once: bool = False) -> None:
         self.settings = ServerSettings()
+        self.stop_timeout = 1.5
         self._error = error
         self._at_once = at_once
 
@@ -144,7 +144,7 @@ def test_a_program_that_goes_on_after_run_raised_is_not_ended(timers: list[FakeT
         run(Served(OSError("while draining")), on_ready=signalled)
     (timer,) = timers
     assert timer.calls == ["start", "cancel"]
-    assert timer.interval == ServerSettings().drain_timeout + LIFESPAN_TIMEOUT + 1.0
+    assert timer.interval == 2.5
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 

@@ -39,7 +39,8 @@ class Poller:
     """One installed poller: the last seen document, the changes not yet reported, and the task's body.
 
     All of that is here and not in the task, so a restart of the task announces nothing twice and loses
-    nothing. The first document is the baseline and announces nothing. After it, what can be read changes in
+    nothing. The first document is the baseline and announces nothing, unless
+    a poll had failed before it. After it, what can be read changes in
     one step with the queue of changes: whoever is told of a change reads at least that change. A document that
     cannot be used changes nothing; the last good one stays readable.
     """
@@ -147,7 +148,9 @@ class Poller:
         except BadDocument as error:
             raise FetchFailed(f"{shown_url(self._settings.url)}: {error}", lasting=True) from error
         if self._snapshot is None:
-            return snapshot, ()
+            # The baseline is silent, unless an earlier poll failed: then readers were told that there is nothing.
+            before = {} if self._asked.is_set() else snapshot.items
+            return snapshot, differences(before, snapshot.items, source=source)
         return snapshot, differences(self._snapshot.items, snapshot.items, source=source)
 
     async def read_item(self, id: str) -> str:

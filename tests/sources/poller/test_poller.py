@@ -357,3 +357,17 @@ def test_installing_without_a_secret_that_is_needed_fails_by_its_name(
     with pytest.raises(SecretMissing, match="RELEASES_TOKEN"):
         install(registry, settings)
     assert registry.sources() == ()
+
+
+async def test_a_first_document_after_a_failed_poll_is_announced_to_those_who_found_nothing(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    origin = Origin(b"not json")
+    bench = Bench(origin)
+    await bench.run(5)
+    with pytest.raises(ResourceNotFound):
+        await bench.poller.read_item("1")
+    origin.body = releases({"id": 1})
+    await bench.run(30)
+    assert bench.reported() == [("created", "releases://1")]
+    assert await bench.poller.read_item("1") == '{"id":1}'

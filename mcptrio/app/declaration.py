@@ -1,0 +1,44 @@
+"""What can be seen of a lifespan or source when it is declared."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable
+
+from mcptrio.catalog import DeclarationError
+
+
+def name_of(fn: object) -> str:
+    """How a function is called in a refusal."""
+    return getattr(fn, "__qualname__", None) or repr(fn)
+
+
+def check_source(fn: Callable[..., object]) -> None:
+    """Refuse, by DeclarationError, what could only crash as a source."""
+    fits = inspect.iscoroutinefunction(fn)
+    if fits:
+        try:
+            inspect.signature(fn).bind("feed")
+        except TypeError:
+            fits = False
+    if not fits:
+        raise DeclarationError(f"{name_of(fn)}: a source is `async def name(feed: Feed) -> None`")
+
+
+def yielded_type(fn: Callable[..., object]) -> object:
+    """The type that a lifespan yields, by its return annotation; DeclarationError where there is none."""
+    name = name_of(fn)
+    if not inspect.isasyncgenfunction(fn):
+        raise DeclarationError(
+            f"{name}: a lifespan is an async generator function: `async def` with one `yield`"
+        )
+    try:
+        annotation = typing.get_type_hints(fn).get("return")
+    except NameError as error:
+        raise DeclarationError(f"{name}: its return annotation cannot be read: {error}") from error
+    arguments = typing.get_args(annotation)
+    if not arguments:
+        raise DeclarationError(f"{name}: annotate what it yields, such as `-> AsyncIterator[Pool]`")
+    yielded: object = arguments[0]
+    return yielded
