@@ -10,9 +10,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from mcptrio.cli.exits import Exit, UserError, run_to_exit
+__all__ = ["main"]
 
-__all__ = ["Exit", "UserError", "main"]
+
+_INTERRUPTED = 130
+"""As `Exit.INTERRUPTED`, which may not be loaded yet."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,10 +22,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     What is raised is a fault of mcptrio.
     """
+    try:
+        # Inside, because loading takes a while too, and Ctrl-C may come at any time.
+        from mcptrio.cli.exits import run_to_exit
 
-    def command() -> int:
-        from mcptrio.cli.commandline import parse
+        def command() -> int:
+            from mcptrio.cli.commandline import parse
 
-        return parse(sys.argv[1:] if arguments is None else arguments)()
+            return parse(sys.argv[1:] if arguments is None else arguments)()
 
-    return run_to_exit(command)
+        return run_to_exit(command)
+    except KeyboardInterrupt:
+        return _INTERRUPTED

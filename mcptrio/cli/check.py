@@ -8,10 +8,11 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from mcptrio.cli.exits import Exit, UserError
+from mcptrio.cli.configured import configured_app, load_or_explain
+from mcptrio.cli.exits import Exit
 from mcptrio.cli.masking import MASK, mask
-from mcptrio.cli.output import print_text
-from mcptrio.config import Config, ConfigError, dotted, load
+from mcptrio.cli.printing import print_text
+from mcptrio.config import Config, dotted
 from mcptrio.sources.secret import Secret, SecretMissing
 
 _WIDEST = 60
@@ -32,26 +33,22 @@ def check(
 ) -> int:
     """Validate a configuration as `serve` would take it here and now, and write every value with its origin.
 
-    A secret is never shown; where it is not to be found (only its place is in the file) the line says so.
+    A secret is never shown; where it is not to be found (only its place is in the file) the line says so, and the
+    configuration is not valid. Sources are installed as `serve` does it, and never run.
 
     Raises:
         UserError: the configuration is wrong; the message has a line for each problem.
     """
-    rows = list(rows_of(load_or_explain(file, flags=flags, environ=environ), environ))
+    config = load_or_explain(file, flags=flags, environ=environ)
+    rows = list(rows_of(config, environ))
     if as_json:
         print_text(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode() + "\n")
-        return Exit.OK
-    print_text(table_of(rows))
-    print_text(f"{file}: valid\n")
+    else:
+        print_text(table_of(rows))
+    configured_app(config)
+    if not as_json:
+        print_text(f"{file}: valid\n")
     return Exit.OK
-
-
-def load_or_explain(file: Path | None, *, flags: Mapping[str, object], environ: Mapping[str, str]) -> Config:
-    """As `config.load`, with what is wrong as a UserError."""
-    try:
-        return load(file, flags=flags, environ=environ)
-    except ConfigError as error:
-        raise UserError("\n  ".join(("the configuration is wrong:", *map(str, error.problems)))) from None
 
 
 def rows_of(config: Config, environ: Mapping[str, str]) -> Iterable[Row]:

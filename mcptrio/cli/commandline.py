@@ -4,7 +4,10 @@ because `mcptrio --help` needs none of it.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,6 +16,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 
 from mcptrio import __version__
 from mcptrio.cli.exits import Exit, UserError
+from mcptrio.cli.printing import print_text
 
 if TYPE_CHECKING:
     from mcptrio.cli.remote import Remote
@@ -26,8 +30,9 @@ SERVERS = Group("Run a server")
 CLIENTS = Group("Talk to a server")
 
 EPILOGUE = """Exit codes: 0 done, or ended by a signal (serve, demo, watch); 1 a fault of
-mcptrio; 2 wrong usage or configuration; 3 no server there, or no answer;
-4 refused by the server; 5 the tool reported an error; 130 interrupted."""
+mcptrio, or output that cannot be written; 2 wrong usage or configuration;
+3 no server there, or no answer; 4 refused by the server; 5 the tool reported
+an error; 70 something would not stop within its deadline; 130 interrupted."""
 
 app = App(
     name="mcptrio",
@@ -50,11 +55,34 @@ def parse(arguments: Sequence[str]) -> Callable[[], int]:
         name = " ".join(error.command_chain or ())
         raise UserError(f"{error} Try: mcptrio{' ' if name else ''}{name} --help") from None
 
+    if command.__module__ != __name__:
+        return lambda: _printed(lambda: command(*bound.args, **bound.kwargs))
+
     def run() -> int:
         code = command(*bound.args, **bound.kwargs)
         return code if isinstance(code, int) else Exit.OK
 
     return run
+
+
+def _printed(command: Callable[[], object]) -> int:
+    """Have what only prints (help, the version) write as all else does here: its reader may be gone."""
+    text = _Text()
+    with contextlib.redirect_stdout(text):
+        command()
+    print_text(text.getvalue())
+    return Exit.OK
+
+
+class _Text(io.StringIO):
+    """A text that is to be shown where standard output goes, with a terminal's styles if that is one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._terminal = sys.stdout.isatty()
+
+    def isatty(self) -> bool:
+        return self._terminal
 
 
 @app.command(group=SERVERS)
@@ -91,8 +119,10 @@ def serve(
     """Run a server from a configuration file, or of an App in a Python module.
 
     The first line on standard output is JSON with the URLs: "endpoint" and
-    "websocket". Logs go to standard error. SIGINT or SIGTERM ends all
-    connections politely within two seconds; a second one ends at once.
+    "websocket". Logs go to standard error. SIGINT or SIGTERM closes all
+    connections politely within two seconds, and the process ends when its
+    handlers have; with exit code 70 if one of them would not stop within its
+    deadline. A second signal ends it at once.
 
     A flag stands over the environment (MCP_LOG_LEVEL, MCP_MAX_CONNECTIONS),
     that over the file.

@@ -13,11 +13,12 @@ import msgspec
 import trio
 
 from mcptrio.app import Address, App
-from mcptrio.cli.check import load_or_explain
+from mcptrio.cli.configured import load_or_explain
 from mcptrio.cli.exits import Exit, UserError
 from mcptrio.cli.log import set_up_logging
 from mcptrio.cli.masking import printable
-from mcptrio.cli.output import Output, print_text
+from mcptrio.cli.output import Output
+from mcptrio.cli.printing import print_text
 from mcptrio.cli.serve import run_app
 from mcptrio.config import server_settings
 from mcptrio.live import Change, Feed, SourceState

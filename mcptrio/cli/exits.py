@@ -15,7 +15,7 @@ class Exit(enum.IntEnum):
     OK = 0
     """Done; also where a signal ends what runs until it is ended: `serve`, `demo` and `watch`."""
     FAULT = 1
-    """A fault of mcptrio itself, with a traceback."""
+    """A fault of mcptrio itself, with a traceback, or one of the machine, with a line: a disk is full."""
     USAGE = 2
     """The command line or the configuration is wrong, or does not fit this machine (a port in use)."""
     UNREACHABLE = 3
@@ -24,6 +24,8 @@ class Exit(enum.IntEnum):
     """The server refused: no such tool or resource, a subscription it does not take, a limit."""
     TOOL_FAILED = 5
     """The tool ran and reported an error."""
+    OVERSTAYED = 70
+    """Something that runs would not stop within its deadline, so the process ended without it."""
     INTERRUPTED = 130
     """A signal before the answer was there."""
 
@@ -37,6 +39,13 @@ class UserError(Exception):
     def __init__(self, message: str, code: Exit = Exit.USAGE) -> None:
         super().__init__(message)
         self.code = code
+
+
+class CannotWrite(UserError):
+    """Standard output takes nothing, and not because its reader has gone: a disk is full, for instance."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"cannot write to standard output: {error.strerror or error}", Exit.FAULT)
 
 
 class NobodyReads(Exception):

@@ -6,9 +6,7 @@ import os
 
 import trio
 
-from mcptrio.cli.exits import NobodyReads
-
-_STDOUT = 1
+from mcptrio.cli.printing import STDOUT, write_all
 
 
 class Output:
@@ -17,7 +15,7 @@ class Output:
     A writer that waits for a slow reader can be cancelled; what it was writing may then be cut.
     """
 
-    def __init__(self, descriptor: int = _STDOUT) -> None:
+    def __init__(self, descriptor: int = STDOUT) -> None:
         self._descriptor = descriptor
         self._one = trio.CapacityLimiter(1)
 
@@ -30,7 +28,7 @@ class Output:
 
         Raises:
             NobodyReads: the reader has gone.
-            OSError: the bytes cannot be written; a disk is full, for instance.
+            CannotWrite: the bytes cannot be written; a disk is full, for instance.
         """
         await trio.to_thread.run_sync(
             write_all, self._descriptor, data, abandon_on_cancel=True, limiter=self._one
@@ -39,18 +37,3 @@ class Output:
     def isatty(self) -> bool:
         """Whether a person watches."""
         return os.isatty(self._descriptor)
-
-
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write bytes now, waiting for the reader. Raises as `Output.write`."""
-    rest = memoryview(data)
-    try:
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-    except BrokenPipeError:
-        raise NobodyReads from None
-
-
-def print_text(text: str) -> None:
-    """Write a text to standard output where no Trio runs. Raises as `Output.write`."""
-    write_all(_STDOUT, text.encode("utf-8", "surrogateescape"))

@@ -11,7 +11,8 @@ import trio
 
 from mcptrio.cli.exits import Exit, UserError, first, say
 from mcptrio.cli.masking import mask_text
-from mcptrio.client import Client, Connect, ConnectionLost, InvalidResponse, RpcError, TimedOut, open_client
+from mcptrio.client import Client, Connect, ConnectionLost, InvalidResponse, TimedOut, open_client
+from mcptrio.protocol import Failure, RpcError
 from mcptrio.wire.dial import parse_url
 
 
@@ -31,6 +32,7 @@ class Remote:
     async def client(self, *, reconnect: bool = False) -> AsyncIterator[Client]:
         """A connected client. What goes wrong inside, with the connection or with a request, is a UserError."""
         url = normal_url(self.url)
+        losses = Losses()
         try:
             async with open_client(
                 url,
@@ -38,8 +40,9 @@ class Remote:
                 timeout=self.timeout,
                 reconnect=reconnect,
                 connect=self.connect,
-                on_lost=_say_lost,
+                on_lost=losses.say,
             ) as client:
+                losses.connections = lambda: client.statistics().connections
                 yield client
         except ConnectionLost as error:
             raise UserError(mask_text(_connection_message(url, error)), Exit.UNREACHABLE) from None
@@ -50,7 +53,7 @@ class Remote:
                 mask_text(f"{url} does not speak MCP as it should: {error}"), Exit.UNREACHABLE
             ) from None
         except RpcError as error:
-            raise UserError(mask_text(f"the server refused: {error}"), Exit.REFUSED) from None
+            raise UserError(mask_text(rpc_message(error)), Exit.REFUSED) from None
 
 
 def normal_url(text: str) -> str:
@@ -64,6 +67,25 @@ def normal_url(text: str) -> str:
         return parse_url(url).websocket_url
     except ValueError as error:
         raise UserError(str(error)) from None
+
+
+def rpc_message(error: RpcError) -> str:
+    """What a server answered instead of a result: a refusal with its reason, or its own failure with what to look
+    for in its log."""
+    reason, correlation = (_told(error.data, key) for key in ("reason", "correlationId"))
+    verb = "failed" if error.code == Failure.INTERNAL.legacy and correlation else "refused"
+    told = f"the server {verb}: {error}"
+    if reason and reason not in error.message:
+        told += f"; reason: {reason}"
+    if correlation:
+        told += f"; the server's log has it under correlation id {correlation}"
+    return told
+
+
+def _told(data: object, key: str) -> str:
+    """A text that an error's data has under this key, or nothing."""
+    value = data.get(key) if isinstance(data, dict) else None
+    return value if isinstance(value, str) else ""
 
 
 def _connection_message(url: str, error: ConnectionLost) -> str:
@@ -88,8 +110,32 @@ def _system_error(error: BaseException | None) -> OSError | None:
     return None
 
 
-def _say_lost(error: Exception, delay: float) -> None:
-    say(mask_text(f"connection lost ({error}); trying again in {delay:.1f} s"))
+class Losses:
+    """Says that a connection is lost: once, and once more for each other reason why there is no new one yet."""
+
+    def __init__(self) -> None:
+        self.connections: Callable[[], int] = lambda: 0
+        """How many connections there have been."""
+        self._connection = 0
+        self._said: set[str] = set()
+
+    def say(self, error: Exception, delay: float) -> None:
+        """Told after each loss and each attempt in vain; `delay` (seconds) is until the next attempt."""
+        cause = _system_error(error)
+        reason = str(error) if cause is None else str(cause.strerror).rpartition("): ")[2]
+        again = self.connections() == self._connection
+        if not again:
+            self._connection = self.connections()
+            self._said.clear()
+        if reason in self._said:
+            return
+        self._said.add(reason)
+        if again:
+            told = f"not connected yet ({reason}); trying on"
+        else:
+            wait = "at once" if delay < 0.05 else f"in {delay:.1f} s"
+            told = f"connection lost ({reason}); trying again {wait}"
+        say(mask_text(told))
 
 
 def run_until_signal(command: Callable[[], Awaitable[int]], on_signal: Exit) -> int:

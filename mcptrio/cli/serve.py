@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -11,13 +12,14 @@ import msgspec
 import structlog
 
 from mcptrio.app import Address, App, run
-from mcptrio.cli.check import load_or_explain
-from mcptrio.cli.exits import Exit, NobodyReads, UserError, first
+from mcptrio.app.address import open_sockets
+from mcptrio.cli.configured import configured_app, load_or_explain
+from mcptrio.cli.exits import CannotWrite, Exit, NobodyReads, UserError, first
 from mcptrio.cli.log import set_up_logging
-from mcptrio.cli.output import print_text
-from mcptrio.cli.target import is_config, load_app
-from mcptrio.config import Config, ServerTable, server_settings
-from mcptrio.sources.secret import SecretMissing
+from mcptrio.cli.masking import mask_text
+from mcptrio.cli.printing import print_text
+from mcptrio.cli.target import is_config, load_app, place
+from mcptrio.config import Config, ServerTable
 from mcptrio.supervision import Escalation
 
 _log = structlog.get_logger("mcptrio.cli")
@@ -47,27 +49,12 @@ def serve(target: str | None, *, flags: Mapping[str, object], environ: Mapping[s
     return Exit.OK
 
 
-def configured_app(config: Config) -> App:
-    """The App that a configuration describes, with its sources.
-
-    Raises:
-        UserError: a source refuses its settings, or a secret is not where they say.
-    """
-    server = config.server
-    app = App(server.name, instructions=server.instructions, settings=server_settings(server.limits))
-    for index, source in enumerate(config.sources):
-        try:
-            source.kind.install(app.registry, source.settings)
-        except (SecretMissing, ValueError) as error:
-            raise UserError(f"source[{index}]: {error}") from None
-    return app
-
-
 def run_app(app: App, server: ServerTable, on_ready: Callable[[Address], None]) -> None:
     """Run an app as this process, until a signal has ended it.
 
     Raises:
-        UserError: the address cannot be listened on, or a part of the server could not be kept running.
+        UserError: the address cannot be listened on, the app's own code failed before the server was ready, or a
+            part of the server could not be kept running.
     """
     ready = False
 
@@ -85,14 +72,26 @@ def run_app(app: App, server: ServerTable, on_ready: Callable[[Address], None]) 
             allowed_origins=server.allowed_origins,
             on_ready=now_ready,
         )
-    except OSError as error:
-        if ready:
-            raise
-        raise UserError(bind_message(error, server.host, server.port)) from None
     except Escalation as error:
         cause = first(error.__cause__ or error)
         why = "" if cause is error else f" ({type(cause).__name__}: {cause})"
         raise UserError(f"the server gave up: {error}{why}; the log above says more", Exit.FAULT) from None
+    except (UserError, NobodyReads):
+        raise
+    except Exception as error:
+        if ready:
+            raise
+        if isinstance(error, OSError) and _in_listening(error):
+            raise UserError(bind_message(error, server.host, server.port)) from None
+        _log.debug("the app could not start", exc_info=error)
+        cause = first(error)
+        told = mask_text(f"the app could not start: {type(cause).__name__}: {cause}".rstrip(": "))
+        raise UserError(told + (place(cause) or place(error))) from None
+
+
+def _in_listening(error: OSError) -> bool:
+    """Whether an error of the system is about the address, and not about what the app's own code opens."""
+    return any(frame.name == open_sockets.__name__ for frame in traceback.extract_tb(error.__traceback__))
 
 
 def bind_message(error: OSError, host: str, port: int) -> str:
@@ -121,8 +120,10 @@ def announce(address: Address) -> None:
     line = {"endpoint": address.endpoint, "websocket": address.websocket}
     try:
         print_text(msgspec.json.encode(line).decode() + "\n")
-    except (NobodyReads, OSError):
+    except NobodyReads:
         _log.warning("nobody reads standard output")
+    except CannotWrite as error:
+        _log.warning("the announcement is lost", error=str(error))
 
 
 def _limit_connections(app: App, config: Config) -> None:

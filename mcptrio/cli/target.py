@@ -5,12 +5,17 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
+import sysconfig
 import traceback
 from pathlib import Path
 
+import mcptrio
 from mcptrio.app import App
 from mcptrio.cli.exits import UserError
 from mcptrio.cli.masking import mask_text
+
+_PACKAGE = Path(mcptrio.__file__).parent
+_INSTALLED = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
 
 
 def is_config(target: str) -> bool:
@@ -55,19 +60,31 @@ def _import(name: str) -> object:
             raise UserError(
                 f"there is no module {missing}: start mcptrio where {missing.partition('.')[0]}.py is, or set PYTHONPATH"
             ) from None
-        raise UserError(f"{name} needs the module {missing}, which is not installed{_place(error)}") from None
+        raise UserError(f"{name} needs the module {missing}, which is not installed{place(error)}") from None
     except SyntaxError as error:
         raise UserError(f"{error.filename}:{error.lineno}: {error.msg}") from None
+    except SystemExit as error:
+        raise UserError(f"{name} ended the program while it was imported: {error!r}{place(error)}") from None
     except Exception as error:
         # Whatever it is, it is in their code: say where.
         raise UserError(
-            mask_text(f"{name} failed while it was imported: {type(error).__name__}: {error}") + _place(error)
+            mask_text(f"{name} failed while it was imported: {type(error).__name__}: {error}") + place(error)
         ) from None
 
 
-def _place(error: BaseException) -> str:
-    frames = [each for each in traceback.extract_tb(error.__traceback__) if "importlib" not in each.filename]
-    own = [each for each in frames if each.filename != __file__]
+def place(error: BaseException) -> str:
+    """Where in somebody's own code an error was raised, in brackets; nothing if none of it was there.
+
+    That is the last frame outside this package, which only found out, and outside what is installed if there is one.
+    """
+    outside = [
+        each
+        for each in traceback.extract_tb(error.__traceback__)
+        if "importlib" not in each.filename and not Path(each.filename).is_relative_to(_PACKAGE)
+    ]
+    own = [
+        each for each in outside if not any(map(Path(each.filename).is_relative_to, _INSTALLED))
+    ] or outside
     return f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
 
 

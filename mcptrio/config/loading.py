@@ -65,6 +65,10 @@ class Config:
                 override = self._overridden.get(path)
                 yield Setting(path, value, override.origin if override else self._file.origin(path))
 
+    def problem(self, path: Path, message: str) -> Problem:
+        """Something wrong with what is at this path, with its line in the file."""
+        return self._file.problem(Fault(path, message))
+
 
 class _File:
     """A parsed file, or none, which is as good as an empty one."""
@@ -110,6 +114,11 @@ def load(
     source = _File(file)
     document = source.document
     wrong = list(faults(document, Document))
+    if isinstance(document.get("source"), dict):
+        wrong = [
+            Fault(each.path, f"{each.message}: write [[source]]") if each.path == ("source",) else each
+            for each in wrong
+        ]
     tables: list[dict[str, object]] = []
     if not any(each.path[:1] == ("source",) for each in wrong):
         tables = msgspec.convert(document.get("source", []), list[dict[str, object]])
@@ -155,6 +164,7 @@ def _parse(text: str, label: str) -> dict[str, object]:
 
 def _source_faults(tables: list[dict[str, object]]) -> Iterator[Fault]:
     names: dict[str, int] = {}
+    uris: dict[str, int] = {}
     for index, table in enumerate(tables):
         here: Path = ("source", index)
         word = table.get("kind")
@@ -169,7 +179,15 @@ def _source_faults(tables: list[dict[str, object]]) -> Iterator[Fault]:
             found = list(faults(table, KINDS[word]().settings, here))
             yield from found
             if not found:
-                name = getattr(_source(table).settings, "name", None)
+                source = _source(table)
+                offered = source.kind.uris(source.settings)
+                for uri in offered:
+                    if uri in uris:
+                        key = "uri" if "uri" in table else "kind"
+                        yield Fault((*here, key), f"`{uri}` is the uri of source[{uris[uri]}] already")
+                        break
+                uris = dict.fromkeys(offered, index) | uris
+                name = getattr(source.settings, "name", None)
                 if name in names:
                     message = f"`{name}` is the name of source[{names[name]}] already: give each its own"
                     yield Fault((*here, "name"), message)

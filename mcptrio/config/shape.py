@@ -148,4 +148,4 @@ def _plain(message: str) -> str:
         ),
         message,
     )
-    return message[:1].lower() + message[1:]
+    return message if message[1:2].isupper() else message[:1].lower() + message[1:]

@@ -41,5 +41,9 @@ def seconds_between(name: str, value: Duration, least: float, most: float) -> fl
     except ValueError as error:
         raise ValueError(f"`{name}`: {error}") from None
     if not least <= found <= most:
-        raise ValueError(f"`{name}` is {found:g} s, but must be between {least:g} s and {most:g} s")
+        raise ValueError(f"`{name}` is {_said(found)}, but must be between {_said(least)} and {_said(most)}")
     return found
+
+
+def _said(seconds: float) -> str:
+    return f"{seconds / 86_400:g} days" if seconds > 86_400 else f"{seconds:g} s"

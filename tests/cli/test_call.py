@@ -12,7 +12,8 @@ from mcptrio.app import App
 from mcptrio.cli.call import call, read, text_of
 from mcptrio.cli.exits import Exit, UserError
 from mcptrio.cli.inspect import Inspection, drawn, inspect
-from mcptrio.cli.remote import Remote, normal_url
+from mcptrio.cli.remote import Remote, normal_url, rpc_message
+from mcptrio.protocol import RpcError
 from mcptrio.protocol.types import (
     AudioContent,
     ContentBlock,
@@ -226,6 +227,34 @@ async def test_a_read_writes_all_contents(
     async with old_server({"resources/read": {"contents": contents}}) as remote:
         await read(remote, "a://b", kept)
     assert kept.data == data
+
+
+@pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])
+async def test_a_handler_that_failed_is_told_with_where_to_look_for_it(
+    app: App, kept: Kept, revision: str, autojump_clock: MockClock
+) -> None:
+    @app.resource("boom://{id}")
+    async def boom(id: str) -> str:
+        raise ZeroDivisionError
+
+    told = r"^the server failed: Internal error \(-32603\); the server's log has it under correlation id \w+$"
+    async with in_memory(app, revision=revision) as remote:
+        with pytest.raises(UserError, match=told) as caught:
+            await read(remote, "boom://x", kept)
+    assert caught.value.code == Exit.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("message", "data", "told"),
+    [
+        ("Busy", {"reason": "too_many"}, "the server refused: Busy (-32603); reason: too_many"),
+        ("too_many: busy", {"reason": "too_many"}, "the server refused: too_many: busy (-32603)"),
+        ("No", {"reason": 3, "correlationId": None}, "the server refused: No (-32603)"),
+        ("No", ["reason"], "the server refused: No (-32603)"),
+    ],
+)
+def test_a_refusal_is_told_with_its_reason(message: str, data: object, told: str) -> None:
+    assert rpc_message(RpcError(message, code=-32603, data=data)) == told
 
 
 async def test_a_blob_that_is_no_base64_is_told(kept: Kept, autojump_clock: MockClock) -> None:

@@ -39,6 +39,8 @@ def test_each_value_has_its_origin(
     config: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MCP_LOG_LEVEL", "debug")
+    monkeypatch.setenv("RELEASES_TOKEN", "hunter2")
+    Path("token.txt").write_text("hunter2")
     assert main(["check", config, "--host", "localhost"]) == 0
     shown = capfd.readouterr()
     lines = [line.split() for line in shown.out.splitlines()]
@@ -54,9 +56,13 @@ def test_no_secret_is_shown_and_a_missing_one_is_told(
     config: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RELEASES_TOKEN", "hunter2")
-    assert main(["check", config, "--json"]) == 0
-    shown = capfd.readouterr().out
-    assert "hunter2" not in shown
+    assert main(["check", config, "--json"]) == 2
+    shown, told = capfd.readouterr()
+    assert "hunter2" not in shown + told
+    assert (
+        "mcptrio.toml:4: source[0]: source 'releases', header X-Other: the file token.txt cannot be read"
+        in told
+    )
     rows = {row["key"]: row["value"] for row in json.loads(shown)}
     assert rows["source[0].headers"] == {
         "X-Plain": "***",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -9,22 +10,24 @@ import pytest
 
 from mcptrio import __version__
 from mcptrio.cli import main
+from mcptrio.cli.exits import Exit
 
 COMMANDS = ["call", "check", "demo", "inspect", "read", "serve", "watch"]
 
 
-def test_help_shows_the_commands_and_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_shows_the_commands_and_the_exit_codes(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
-    shown = capsys.readouterr().out
+    shown = capfd.readouterr().out
     for command in COMMANDS:
         assert f" {command} " in shown
-    assert "130 interrupted" in shown
+    for code in Exit:
+        assert re.search(rf"\b{code.value} ", shown[shown.index("Exit codes:") :])
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_has_help(command: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
-    shown = capsys.readouterr().out
+    shown = capfd.readouterr().out
     assert f"mcptrio {command}" in shown
     # What comes with later features is not shown before.
     for later in ("--exec", "--stdio", "MCP_DATA_DIR", "MCP_CACHE_TTL", "MCP_RATE_LIMIT"):
@@ -32,9 +35,9 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize("arguments", [["--version"]])
-def test_the_version_is_told(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_told(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 0
-    assert capsys.readouterr().out.strip() == __version__
+    assert capfd.readouterr().out.strip() == __version__
 
 
 @pytest.mark.parametrize(
@@ -91,3 +94,23 @@ def test_help_loads_neither_the_server_nor_the_client() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
     assert shown.stdout.splitlines()[-1] == "[]"
+
+
+def test_ctrl_c_while_it_loads_is_no_fault() -> None:
+    """A process of its own, because this one has loaded everything."""
+    program = (
+        "import builtins, sys\n"
+        "from mcptrio.cli import main\n"
+        "load = builtins.__import__\n"
+        "def interrupted(name, *rest):\n"
+        "    if name.startswith(sys.argv[1]):\n"
+        "        raise KeyboardInterrupt\n"
+        "    return load(name, *rest)\n"
+        "builtins.__import__ = interrupted\n"
+        "sys.exit(main(['--help']))\n"
+    )
+    for module in ("mcptrio.cli.exits", "mcptrio.cli.commandline", "cyclopts"):
+        ended = subprocess.run(
+            [sys.executable, "-c", program, module], capture_output=True, text=True, check=False, timeout=60
+        )
+        assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")

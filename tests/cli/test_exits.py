@@ -8,8 +8,10 @@ import threading
 
 import pytest
 
-from mcptrio.cli.exits import Exit, NobodyReads, UserError, run_to_exit, say
-from mcptrio.cli.output import Output, print_text, write_all
+from mcptrio.app.run import OVERSTAYED
+from mcptrio.cli.exits import CannotWrite, Exit, NobodyReads, UserError, run_to_exit, say
+from mcptrio.cli.output import Output
+from mcptrio.cli.printing import print_text, write_all
 
 
 def raising(error: BaseException) -> int:
@@ -22,6 +24,11 @@ def raising(error: BaseException) -> int:
         (UserError("wrong"), 2, "mcptrio: wrong\n"),
         (UserError("not there", Exit.UNREACHABLE), 3, "mcptrio: not there\n"),
         (ExceptionGroup("", [ExceptionGroup("", [UserError("deep", Exit.REFUSED)])]), 4, "mcptrio: deep\n"),
+        (
+            ExceptionGroup("", [CannotWrite(OSError(28, "No space left on device"))]),
+            1,
+            "mcptrio: cannot write to standard output: No space left on device\n",
+        ),
         (NobodyReads(), 0, ""),
         (ExceptionGroup("", [NobodyReads()]), 0, ""),
         (KeyboardInterrupt(), 130, ""),
@@ -48,6 +55,10 @@ def test_a_fault_beside_a_mistake_stays_an_exception(capsys: pytest.CaptureFixtu
 
 def test_a_command_that_ends_gives_its_own_code() -> None:
     assert run_to_exit(lambda: 5) == 5
+
+
+def test_the_exit_code_of_what_would_not_stop_is_the_one_it_ends_with() -> None:
+    assert Exit.OVERSTAYED == OVERSTAYED
 
 
 def test_exit_codes_are_distinct() -> None:
@@ -87,6 +98,14 @@ async def test_a_reader_that_has_gone_is_noticed() -> None:
     with pytest.raises(NobodyReads):
         await Output(writer).line("x")
     os.close(writer)
+
+
+async def test_output_that_takes_nothing_is_an_error_with_its_reason() -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    with pytest.raises(CannotWrite, match="No space left on device") as caught:
+        await Output(full).line("x")
+    os.close(full)
+    assert caught.value.code == Exit.FAULT
 
 
 def test_more_than_a_pipe_holds_is_written_whole() -> None:

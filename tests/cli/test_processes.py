@@ -194,3 +194,49 @@ def test_a_configured_server_ends_with_the_limit_from_the_environment(tmp_path: 
         read = run("read", url, "email://live-feed", cwd=tmp_path)
         assert "statistics" in json.loads(read.stdout)
         assert end(server, signal.SIGTERM)[0] == 0
+
+
+def ended_writing_to(path: Path | int, *arguments: str, cwd: Path) -> tuple[int, str]:
+    with open(path, "wb") as output:
+        done = subprocess.run(
+            [sys.executable, "-m", "mcptrio", *arguments],
+            cwd=cwd,
+            env=environment(),
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=DEADLINE,
+            check=False,
+        )
+    return done.returncode, done.stderr
+
+
+def test_what_cannot_be_written_is_a_line_and_no_traceback(workplace: Path) -> None:
+    full = Path("/dev/full")
+    told = "mcptrio: cannot write to standard output: No space left on device\n"
+    assert ended_writing_to(full, "--help", cwd=workplace) == (1, told)
+    with started("serve", "weather:app", "--port", "0", cwd=workplace) as server:
+        url = json.loads(line_of(server))["websocket"]
+        assert ended_writing_to(full, "read", url, "news://7", cwd=workplace) == (1, told)
+        with (
+            full.open("wb") as output,
+            subprocess.Popen(
+                [sys.executable, "-m", "mcptrio", "watch", url, "news://7"],
+                cwd=workplace,
+                env=environment(),
+                stdout=output,
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as watcher,
+        ):
+            assert line_of(watcher, error=True) == "watching 1 resource\n"
+            run("call", url, "publish", "id=7", cwd=workplace)
+            assert watcher.communicate(timeout=DEADLINE)[1] == told
+            assert watcher.returncode == 1
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("serve", "--help"), ("--version",)])
+def test_help_that_nobody_reads_is_no_error(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    assert ended_writing_to(writer, *arguments, cwd=tmp_path) == (0, "")

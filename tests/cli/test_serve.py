@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import pytest
 
 from mcptrio.app import Address, App
 from mcptrio.cli import demo, main, serve
-from mcptrio.cli.exits import Exit, UserError
-from mcptrio.cli.serve import announce, bind_message, configured_app, run_app
+from mcptrio.cli.configured import configured_app
+from mcptrio.cli.exits import CannotWrite, Exit, NobodyReads, UserError
+from mcptrio.cli.serve import announce, bind_message, run_app
 from mcptrio.config import ServerTable, load
 from mcptrio.supervision import Escalation
 
@@ -44,17 +46,24 @@ def test_an_app_is_made_as_the_configuration_says(workplace: Path) -> None:
         (
             "[[source]]\nkind = 'poller'\nname = 'p'\nurl = 'http://x/'\nuri = 'a://b'\n"
             "headers = { Authorization = { env = 'NOT_SET_HERE' } }",
-            "source[0]: source 'p', header Authorization: the environment variable NOT_SET_HERE is not set",
+            "mcptrio.toml:1: source[0]: source 'p', header Authorization: "
+            "the environment variable NOT_SET_HERE is not set",
         ),
-        ("[[source]]\nkind = 'email_mock'\n[[source]]\nkind = 'email_mock'\nname = 'other'", "source[1]: "),
+        (
+            "[[source]]\nkind = 'email_mock'\n[[source]]\nkind = 'email_mock'\nname = 'other'",
+            "mcptrio.toml:4: source[1].kind: `email://live-feed` is the uri of source[0] already",
+        ),
     ],
 )
+@pytest.mark.parametrize("command", [["serve", "--port", "0"], ["check"], ["check", "--json"]])
 def test_a_source_that_cannot_be_installed_is_told(
-    workplace: Path, text: str, told: str, capsys: pytest.CaptureFixture[str]
+    workplace: Path, text: str, told: str, command: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     (workplace / "mcptrio.toml").write_text(text)
-    assert main(["serve", "mcptrio.toml", "--port", "0"]) == 2
-    assert f"mcptrio: {told}" in capsys.readouterr().err
+    assert main([*command, "mcptrio.toml"]) == 2
+    shown = capfd.readouterr()
+    assert shown.err == f"mcptrio: the configuration is wrong:\n  {told}\n"
+    assert "valid" not in shown.out
 
 
 def test_a_port_that_is_taken_is_told_with_the_fix(
@@ -119,9 +128,12 @@ def test_the_announcement_is_a_line_of_json(capfd: pytest.CaptureFixture[str]) -
     )
 
 
-def test_a_server_whose_output_nobody_reads_serves_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [NobodyReads(), CannotWrite(OSError(errno.EBADF, "closed"))])
+def test_a_server_whose_output_nobody_reads_serves_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     def gone(text: str) -> None:
-        raise OSError(errno.EBADF, "closed")
+        raise error
 
     monkeypatch.setattr(serve, "print_text", gone)
     announce(Address("127.0.0.1", 5))
@@ -177,3 +189,37 @@ def test_a_module_that_fails_is_told(workplace: Path, capsys: pytest.CaptureFixt
     assert "there is no module wx_nowhere" in capsys.readouterr().err
     with pytest.raises(UserError):
         serve.serve(None, flags={}, environ={})
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        ("RuntimeError('no database')", "RuntimeError: no database"),
+        ("OSError(111, 'Connection refused')", "ConnectionRefusedError: [Errno 111] Connection refused"),
+        ("ExceptionGroup('all', [ValueError(), KeyError()])", "ValueError"),
+    ],
+)
+def test_an_app_that_cannot_start_is_told_with_the_place_and_the_traceback_only_to_who_asks(
+    workplace: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    raised: str,
+    told: str,
+) -> None:
+    module = workplace / "wx_start.py"
+    module.write_text(
+        "from mcptrio import App\napp = App('x')\nclass Pool: ...\n@app.lifespan\nasync def pool(app: App):\n"
+        f"    raise {raised}\n    yield Pool()\n".replace("App):", "App) -> 'AsyncIterator[Pool]':").replace(
+            "app = ", "from collections.abc import AsyncIterator\napp = "
+        )
+    )
+    monkeypatch.syspath_prepend(workplace)
+    for level in ("info", "debug"):
+        monkeypatch.delitem(sys.modules, "wx_start", raising=False)
+        assert main(["serve", "wx_start:app", "--port", "0", "--log-level", level]) == 2
+        errors = capsys.readouterr().err
+        assert ("Traceback" in errors) is (level == "debug")
+        last = errors.splitlines()[-1]
+        assert last.startswith(f"mcptrio: the app could not start: {told}")
+        assert last.endswith(f" ({module}, line 7)")
+    monkeypatch.delitem(sys.modules, "wx_start", raising=False)

@@ -61,6 +61,11 @@ def test_an_app_is_found_from_the_working_directory(workplace: Path, target: str
         (GOOD, "wx it", "'wx it' is neither a configuration (CONFIG.toml) nor an app (module:app)"),
         (GOOD, "..", "'..' is neither a configuration (CONFIG.toml) nor an app (module:app)"),
         ("import wx_missing", "wx_it:app", "wx_it needs the module wx_missing, which is not installed ("),
+        (
+            "import sys\nsys.exit(3)",
+            "wx_it",
+            "wx_it ended the program while it was imported: SystemExit(3) (",
+        ),
         ("def f(:", "wx_it:app", "wx_it.py:1: "),
         ("\n1 / 0", "wx_it:app", "wx_it failed while it was imported: ZeroDivisionError: division by zero ("),
     ],
@@ -75,6 +80,14 @@ def test_what_is_wrong_with_a_target_is_said(workplace: Path, source: str, targe
 def test_a_failure_inside_the_module_names_the_line(workplace: Path) -> None:
     (workplace / "wx_it.py").write_text("\n\nraise OSError('x')")
     with pytest.raises(UserError, match=r"wx_it\.py, line 3\)$"):
+        load_app("wx_it")
+
+
+def test_a_declaration_that_is_refused_names_the_line_of_the_one_who_declares(workplace: Path) -> None:
+    (workplace / "wx_it.py").write_text(
+        "from mcptrio import App\napp = App('x')\n\n@app.resource('no uri')\nasync def f() -> str: ...\n"
+    )
+    with pytest.raises(UserError, match=r"DeclarationError: .*wx_it\.py, line [45]\)$"):
         load_app("wx_it")
 
 

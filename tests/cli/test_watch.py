@@ -15,9 +15,9 @@ from trio.testing import MockClock
 
 from mcptrio.app import App
 from mcptrio.cli.exits import Exit, NobodyReads, UserError
-from mcptrio.cli.remote import Remote
+from mcptrio.cli.remote import Losses, Remote
 from mcptrio.cli.watch import json_line, text_line, watch
-from mcptrio.client import Client, Update
+from mcptrio.client import Client, ConnectionLost, Update
 
 from .conftest import Kept, in_memory
 
@@ -103,8 +103,28 @@ async def test_a_lost_connection_is_said_and_what_follows_is_a_gap(
     told = capsys.readouterr().err.splitlines()
     assert told[0] == "watching 1 resource"
     assert told[1].startswith("connection lost (")
-    assert "trying again in" in told[1]
+    assert "trying again " in told[1]
     assert told[2] == "connected again; changes meanwhile are marked as gaps"
+
+
+def test_a_loss_is_said_once_and_each_other_reason_once(capsys: pytest.CaptureFixture[str]) -> None:
+    refused = ConnectionLost("x")
+    refused.__cause__ = OSError(111, "Error connecting to ('127.0.0.1', 8802): Connection refused")
+    losses = Losses()
+    for connections in (1, 2):
+        losses.connections = lambda count=connections: count  # type: ignore[misc]
+        losses.say(ConnectionLost("it closed"), 0.04)
+        losses.say(refused, 0.1)
+        losses.say(refused, 0.2)
+        losses.say(ConnectionLost("it closed"), 0.4)
+        losses.say(ConnectionLost("HTTP 503"), 0.8)
+    losses.connections = lambda: 3
+    losses.say(ConnectionLost("it closed"), 0.05)
+    assert capsys.readouterr().err.splitlines() == [
+        "connection lost (it closed); trying again at once",
+        "not connected yet (Connection refused); trying on",
+        "not connected yet (HTTP 503); trying on",
+    ] * 2 + ["connection lost (it closed); trying again in 0.1 s"]
 
 
 async def test_a_reader_that_leaves_ends_it(app: App, autojump_clock: MockClock) -> None:

@@ -185,7 +185,7 @@ def test_a_layer_stands_over_those_below(
         ),
         (
             "[server.limits]\nheartbeat = '0s'",
-            ["mcptrio.toml:2: server.limits.heartbeat: is 0 s, but must be between 0.001 s and 1e+09 s"],
+            ["mcptrio.toml:2: server.limits.heartbeat: is 0 s, but must be between 0.001 s and 11574.1 days"],
         ),
         (
             "[[source]]\nname = 'x'",
@@ -204,7 +204,26 @@ def test_a_layer_stands_over_those_below(
         ),
         (
             "[[source]]\nkind = 'email_mock'\n[[source]]\nkind = 'email_mock'",
-            ["mcptrio.toml:3: source[1].name: `email` is the name of source[0] already: give each its own"],
+            [
+                "mcptrio.toml:4: source[1].kind: `email://live-feed` is the uri of source[0] already",
+                "mcptrio.toml:3: source[1].name: `email` is the name of source[0] already: give each its own",
+            ],
+        ),
+        (
+            "[[source]]\nkind = 'poller'\nname = 'a'\nurl = 'http://x/'\nuri = 'a://b'\n"
+            "[[source]]\nkind = 'poller'\nname = 'b'\nurl = 'http://x/'\nuri = 'a://b'",
+            ["mcptrio.toml:10: source[1].uri: `a://b` is the uri of source[0] already"],
+        ),
+        (
+            "[source]\nkind = 'poller'",
+            ["mcptrio.toml:1: source: expected a list, got a table: write [[source]]"],
+        ),
+        ("source = 3", ["mcptrio.toml:1: source: expected a list, got a whole number"]),
+        (
+            "[[source]]\nkind = 'poller'\nname = 'a'\nurl = 'http://x/'\nuri = 'a://b'\nevery = '40d'",
+            [
+                "mcptrio.toml:6: source[0].every: is 40 days, but must be between 0.1 s and 30 days",
+            ],
         ),
         (
             "[[source]]\nkind = 'poller'\nname = 'a'\nurl = 'http://x/'\nuri = 'a://b'\nevery = '5 weeks'",

@@ -40,6 +40,10 @@ class Outer(Struct, forbid_unknown_fields=True, tag_field="kind", tag="outer"):
             raise ValueError("`size` must be anything else")
         if self.name == "bad":
             raise ValueError("`name` and `size` contradict each other")
+        if self.name == "uri":
+            raise ValueError("URI template expected")
+        if self.name == "plain":
+            raise ValueError("A text that is plain")
 
 
 def said(document: object) -> list[str]:
@@ -97,6 +101,8 @@ def test_what_can_be_converted_has_no_faults(document: object) -> None:
         ({"name": "a", "size": 101}, ["it.size: is too much: at most 100"]),
         ({"name": "a", "size": 99}, ["it.size: must be anything else"]),
         ({"name": "bad"}, ["it: `name` and `size` contradict each other"]),
+        ({"name": "uri"}, ["it: URI template expected"]),
+        ({"name": "plain"}, ["it: a text that is plain"]),
         ({"kind": "other", "name": "a"}, ["it.kind: invalid value 'other'"]),
         (3, ["it: expected a table, got a whole number"]),
     ],
