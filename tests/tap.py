@@ -16,7 +16,7 @@ from pathlib import Path
 
 import jsonschema_rs
 
-from mcptrio.protocol import Revision
+from mcptrio.protocol import Notification, ProtocolError, Request, Revision, decode
 from mcptrio.protocol.envelope import SUBSCRIPTION_ID_KEY, VERSION_KEY
 
 SCHEMAS = {
@@ -83,6 +83,13 @@ def _mapping(value: object) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 
+def _members(raw: bytes) -> dict[str, object]:
+    try:
+        return _mapping(json.loads(raw))
+    except RecursionError:  # deeper than this reader goes, not than the server's
+        return {}
+
+
 @dataclass
 class _Asked:
     """A request that was not answered yet."""
@@ -104,22 +111,27 @@ class Conversation:
     _initialized: bool = False
 
     def received(self, data: bytes) -> None:
-        """Remember what the client asks, so that the answer can be judged. Nonsense is none of ours."""
+        """Remember what the client asks, so that the answer can be judged."""
         try:
-            message = _mapping(json.loads(str(data, "utf-8")))
-        except (ValueError, RecursionError):
+            message = decode(data)
+        except ProtocolError as error:
+            # It is answered with an error, under its id where that could be read; else nothing is open.
+            if error.id is not None:
+                self._asked(error.id, _Asked("", Revision.LEGACY, {}))
             return
-        method, id = message.get("method"), message.get("id")
-        params = _mapping(message.get("params"))
-        if not isinstance(method, str):
+        if not isinstance(message, Request | Notification):
             return
-        if "id" not in message:
-            self._told(method, params)
-        elif isinstance(id, str | int) and not isinstance(id, bool):
-            revision = Revision.MODERN if VERSION_KEY in _mapping(params.get("_meta")) else Revision.LEGACY
-            asked = _Asked(method, revision, params)
-            self._open.setdefault((type(id), id), []).append(asked)
-            self._tokens[self._token(asked)] += 1
+        params = {} if message.params is None else _members(bytes(message.params))
+        if isinstance(message, Notification):
+            self._told(message.method, params)
+        else:
+            modern = VERSION_KEY in _mapping(params.get("_meta"))
+            revision = Revision.MODERN if modern else Revision.LEGACY
+            self._asked(message.id, _Asked(message.method, revision, params))
+
+    def _asked(self, id: str | int, asked: _Asked) -> None:
+        self._open.setdefault((type(id), id), []).append(asked)
+        self._tokens[self._token(asked)] += 1
 
     def _told(self, method: str, params: dict[str, object]) -> None:
         if method == "notifications/initialized":
