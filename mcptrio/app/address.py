@@ -10,6 +10,10 @@ from msgspec import Struct
 from mcptrio.server import MCP_PATH
 
 
+class CannotListen(OSError):
+    """An address could not be bound: told apart from the errors of what else an app opens."""
+
+
 class Address(Struct, frozen=True):
     """A bound address. `endpoint` and `websocket` are what clients are given."""
 
@@ -42,9 +46,12 @@ async def open_sockets(host: str, port: int) -> list[trio.socket.SocketType]:
     """Listening sockets for all addresses of a host name, on one port; with port 0 the system picks it.
 
     Raises:
-        OSError: the name is unknown or the port is taken.
+        CannotListen: the name is unknown or the port is taken.
     """
-    listeners = await trio.open_tcp_listeners(port, host=host)
+    try:
+        listeners = await trio.open_tcp_listeners(port, host=host)
+    except OSError as error:
+        raise CannotListen(error.errno, error.strerror or str(error)) from error
     if port == 0 and len(listeners) > 1:
         # Each address got a port of its own: one port is one address.
         for listener in listeners[1:]:

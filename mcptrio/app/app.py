@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import logging
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, TypeVar, overload
@@ -13,7 +11,7 @@ import trio
 from msgspec import UNSET
 
 from mcptrio import __version__
-from mcptrio.app.address import Address, open_sockets
+from mcptrio.app.address import Address, CannotListen, open_sockets
 from mcptrio.app.declaration import check_source, name_of, yielded_type
 from mcptrio.app.reports import ChangeReports
 from mcptrio.app.resource_function import ResourceFunction
@@ -321,11 +319,9 @@ class App(ChangeReports):
             logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         try:
             run(self, host=host, port=port)
-        except OSError as error:
-            if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES):
-                raise
-            said = os.strerror(error.errno)
-            raise SystemExit(f"cannot listen on {host}:{port}: {said}; try app.run(port=...)") from None
+        except CannotListen as error:
+            said = f"cannot listen on {host}:{port}: {error.strerror}; try app.run(port=...)"
+            raise SystemExit(said) from None
 
     @property
     def stop_timeout(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -9,6 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from mcptrio import App, DeclarationError, Feed
+from mcptrio.app.address import CannotListen
 
 
 async def test_a_source_may_be_declared_without_parentheses(autojump_clock: MockClock) -> None:
@@ -107,3 +109,19 @@ def test_the_end_of_an_app_takes_the_drain_and_its_lifespans() -> None:
 
 
 class FakePool: ...
+
+
+async def test_only_the_address_is_said_not_to_be_listened_on() -> None:
+    app = App("house")
+
+    @app.lifespan
+    async def pool(app: App) -> AsyncIterator[FakePool]:
+        raise PermissionError(13, "no such luck")
+        yield FakePool()
+
+    with pytest.raises(PermissionError) as caught:
+        await app.serve(port=0)
+    assert not isinstance(caught.value, CannotListen)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        with pytest.raises(CannotListen, match="in use"):
+            await App("house").serve(port=taken.getsockname()[1])
