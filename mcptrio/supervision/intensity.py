@@ -37,3 +37,7 @@ class Intensity:
             self._times.popleft()
         self._times.append(now)
         return len(self._times) <= self.max_restarts
+
+    def forget(self) -> None:
+        """Forget all restarts."""
+        self._times.clear()

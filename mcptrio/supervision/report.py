@@ -1,4 +1,4 @@
-"""What a supervisor tells about its children: events, counts, and the exception it gives up with."""
+"""What a supervisor tells about its children: events, ends, counts, and the exceptions it raises. Sans-IO."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Event(enum.Enum):
     """What happened to a child."""
 
     STARTED = "started"
-    """Its body was started, for the first time or again."""
+    """Its body was started, for the first time or again, and is ready where it has to say so."""
     EXITED = "exited"
     """Its body ended by itself: normally, or with `error`."""
     RESTARTING = "restarting"
@@ -36,16 +36,40 @@ class Report:
     restarts: int
 
 
+class ExitReason(enum.Enum):
+    """Why a child's body is no more; OTP's words where it has them."""
+
+    NORMAL = "normal"
+    """It returned."""
+    ERROR = "error"
+    """It raised, or was ended by `exit_child`, a link or its start deadline."""
+    SHUTDOWN = "shutdown"
+    """Its supervisor told it to stop."""
+    NOPROC = "noproc"
+    """There was no body to monitor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """A child's body is no more."""
+
+    name: str
+    reason: ExitReason
+    error: BaseException | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class SupervisorStatistics:
     """Children in the table now, all and by state, and counts since the supervisor was made."""
 
     children: int
+    starting: int
     running: int
     restarting: int
     stopping: int
     overstayed: int
     exited: int
+    stopped: int
     started_total: int
     restarted_total: int
     failed_total: int
@@ -67,3 +91,25 @@ class Escalation(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+
+class StartFailed(Exception):
+    """A child was not ready when somebody waited for it. The cause is its error, if it had one."""
+
+    def __init__(self, supervisor: str, child: str, why: BaseException | None) -> None:
+        super().__init__(supervisor, child, why)
+        self.supervisor = supervisor
+        self.child = child
+        self.__cause__ = why
+
+    def __str__(self) -> str:
+        why = "it ended before it was ready" if self.__cause__ is None else repr(self.__cause__)
+        return f"supervisor {self.supervisor!r}: {self.child!r} did not start: {why}"
+
+
+class StartTimeout(Exception):
+    """A child did not call `task_status.started()` within its `start_timeout`."""
+
+
+class LinkBroken(Exception):
+    """A child was ended because one that it is linked to ended, other than normally; that one's error is the cause."""

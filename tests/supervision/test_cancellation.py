@@ -52,7 +52,7 @@ async def busy_life(record: Record, actors: list[Actor], *, escalate: bool) -> N
     try:
         async with trio.open_nursery() as nursery:
             await nursery.start(outer.run)
-            outer.start_child(dynamic.spec("dynamic", Restart.TEMPORARY))
+            outer.start_child_nowait(dynamic.spec("dynamic", Restart.TEMPORARY))
             await trio.sleep(1.25)
             await outer.stop_child("lingering")
             await outer.stop_child("crashing" if not escalate else "dynamic")
@@ -63,7 +63,7 @@ async def busy_life(record: Record, actors: list[Actor], *, escalate: bool) -> N
         assert outer.children() == inner.children() == ()
         assert [actor.alive for actor in actors] == [0, 0, 0, 0]
         assert trio.lowlevel.current_statistics().tasks_living == tasks
-        assert (outer._nursery, outer._awaited, len(outer._timers)) == (None, set(), 0)
+        assert (outer._nursery, outer._machine.awaited, len(outer._machine.timers)) == (None, set(), 0)
         assert (len(outer._exits), outer._escalation) == (0, None)
 
 

@@ -72,7 +72,7 @@ async def test_a_name_in_use_is_refused_whatever_its_child_does(autojump_clock: 
         for expected in (ChildState.RUNNING, ChildState.RESTARTING, ChildState.STOPPING):
             assert states(supervisor) == {"a": expected}
             with pytest.raises(ValueError, match="has a child 'a'"):
-                supervisor.start_child(actor.spec("a"))
+                supervisor.start_child_nowait(actor.spec("a"))
             if expected is ChildState.RUNNING:
                 await actor.crash(RuntimeError("boom"))
             else:
@@ -84,11 +84,11 @@ async def test_a_name_in_use_is_refused_whatever_its_child_does(autojump_clock: 
 async def test_a_supervisor_that_does_not_run_starts_nothing(autojump_clock: MockClock) -> None:
     supervisor = Supervisor("root")
     with pytest.raises(RuntimeError, match="'root' is not running: it cannot start 'a'"):
-        supervisor.start_child(ChildSpec("a", nothing))
+        supervisor.start_child_nowait(ChildSpec("a", nothing))
     async with running(supervisor):
         pass
     with pytest.raises(RuntimeError, match="is not running"):
-        supervisor.start_child(ChildSpec("a", nothing))
+        supervisor.start_child_nowait(ChildSpec("a", nothing))
 
 
 async def test_a_child_starts_siblings_that_outlive_it(autojump_clock: MockClock) -> None:
@@ -96,11 +96,11 @@ async def test_a_child_starts_siblings_that_outlive_it(autojump_clock: MockClock
     supervisor = Supervisor("root")
 
     async def listener() -> None:
-        supervisor.start_child(sibling.spec("peer", Restart.TEMPORARY))
+        supervisor.start_child_nowait(sibling.spec("peer", Restart.TEMPORARY))
         await trio.lowlevel.checkpoint()
 
     async with running(supervisor):
-        supervisor.start_child(ChildSpec("listener", listener, Restart.TRANSIENT))
+        supervisor.start_child_nowait(ChildSpec("listener", listener, Restart.TRANSIENT))
         await wait_all_tasks_blocked()
         assert states(supervisor) == {"listener": ChildState.EXITED, "peer": ChildState.RUNNING}
         assert sibling.alive == 1
@@ -116,11 +116,11 @@ async def test_nothing_is_started_once_the_stop_has_begun(autojump_clock: MockCl
             await trio.sleep_forever()
         finally:
             with pytest.raises(RuntimeError) as refused:
-                supervisor.start_child(ChildSpec("late", nothing))
+                supervisor.start_child_nowait(ChildSpec("late", nothing))
             refusals.append(str(refused.value))
 
     async with running(supervisor):
-        supervisor.start_child(ChildSpec("listener", listener))
+        supervisor.start_child_nowait(ChildSpec("listener", listener))
         await wait_all_tasks_blocked()
     assert refusals == ["supervisor 'root' is stopping: it cannot start 'late'"]
 
@@ -140,7 +140,7 @@ async def test_tasks_are_named_and_run_in_a_clean_context(autojump_clock: MockCl
     field.set("of the caller of run")
     async with running(supervisor):
         field.set("of a request")
-        supervisor.start_child(ChildSpec("dynamic", partial(look, True)))
+        supervisor.start_child_nowait(ChildSpec("dynamic", partial(look, True)))
         await trio.sleep(3)
     assert field.get() == "of a request"
     assert {name for name, _ in seen} == {"root/initial", "root/dynamic"}
@@ -166,7 +166,7 @@ async def test_ten_thousand_temporary_children_leave_nothing(autojump_clock: Moc
         for n in range(10_000):
             run = partial(peer, n)
             specs.add(run)
-            supervisor.start_child(ChildSpec(f"peer-{n}", run, Restart.TEMPORARY))
+            supervisor.start_child_nowait(ChildSpec(f"peer-{n}", run, Restart.TEMPORARY))
         del run
         await wait_all_tasks_blocked()
         assert supervisor.statistics().running == 5000
@@ -176,7 +176,7 @@ async def test_ten_thousand_temporary_children_leave_nothing(autojump_clock: Moc
                 nursery.start_soon(supervisor.stop_child, child.name)
         assert supervisor.children() == ()
         assert trio.lowlevel.current_statistics().tasks_living == tasks
-        assert len(supervisor._timers) == 0
+        assert len(supervisor._machine.timers) == 0
         record.reports.clear()
         gc.collect()
         assert len(specs) == 0
@@ -190,7 +190,7 @@ async def test_ten_thousand_temporary_children_stop_together(autojump_clock: Moc
     async with running(supervisor):
         tasks = trio.lowlevel.current_statistics().tasks_living
         for n in range(10_000):
-            supervisor.start_child(ChildSpec(f"peer-{n}", trio.sleep_forever, Restart.TEMPORARY))
+            supervisor.start_child_nowait(ChildSpec(f"peer-{n}", trio.sleep_forever, Restart.TEMPORARY))
         await wait_all_tasks_blocked()
         assert trio.lowlevel.current_statistics().tasks_living == tasks + 10_000
     assert trio.current_time() == 0.0

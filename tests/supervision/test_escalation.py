@@ -91,8 +91,8 @@ async def test_exits_that_ask_for_no_restart_are_not_counted(autojump_clock: Moc
     supervisor = Supervisor("root", max_restarts=0)
     async with running(supervisor):
         for n in range(20):
-            supervisor.start_child(ChildSpec(f"failing-{n}", fail, Restart.TEMPORARY))
-            supervisor.start_child(ChildSpec(f"ending-{n}", end, Restart.TRANSIENT))
+            supervisor.start_child_nowait(ChildSpec(f"failing-{n}", fail, Restart.TEMPORARY))
+            supervisor.start_child_nowait(ChildSpec(f"ending-{n}", end, Restart.TRANSIENT))
         await wait_all_tasks_blocked()
         assert supervisor.statistics().exited == 20
         assert supervisor.statistics().escalated_total == 0
@@ -126,7 +126,7 @@ async def test_an_escalation_reaches_the_parent_as_a_childs_error_and_the_inner_
     with pytest.RaisesGroup(Escalation) as caught:
         async with running(outer):
             await actor.crash(RuntimeError("1st"))
-            inner.start_child(Actor().spec("dynamic"))
+            inner.start_child_nowait(Actor().spec("dynamic"))
             assert (actor.alive, outside.alive) == (1, 1)
             await actor.crash(RuntimeError("2nd"))
     escalation = only_one(caught.value)
@@ -156,7 +156,7 @@ async def test_nothing_is_started_or_restarted_once_escalating(autojump_clock: M
             failing_once = RuntimeError("too many")
             with pytest.raises(RuntimeError, match="is stopping: it cannot start 'late'"):
                 await failing.crash(failing_once)
-                supervisor.start_child(Actor().spec("late"))
+                supervisor.start_child_nowait(Actor().spec("late"))
             await trio.sleep(30)
     assert down.starts == [0.0]
     assert record.times(Event.STOPPED, "down") == [3.0]
@@ -170,7 +170,7 @@ async def test_nothing_is_started_between_the_decision_to_escalate_and_the_stop(
     def start_another(report: Report) -> None:
         if report.event is Event.ESCALATED:
             with pytest.raises(RuntimeError, match="is stopping") as refused:
-                supervisor.start_child(Actor().spec("late"))
+                supervisor.start_child_nowait(Actor().spec("late"))
             refusals.append(str(refused.value))
 
     a, b = Actor(), Actor()

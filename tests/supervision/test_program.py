@@ -142,11 +142,11 @@ async def perform(program: list[Operation]) -> None:
                     actor = Actor(linger=number)
                     spec = ChildSpec(name, actor.run, restart, SHUTDOWN, BACKOFF)
                     if model.start(name, restart, number):
-                        supervisor.start_child(spec)
+                        supervisor.start_child_nowait(spec)
                         actors[name] = actor
                     else:
                         with pytest.raises(ValueError, match=f"has a child '{name}'"):
-                            supervisor.start_child(spec)
+                            supervisor.start_child_nowait(spec)
                     await wait_all_tasks_blocked()
                 case "crash":
                     if model.end(name, failed=True):

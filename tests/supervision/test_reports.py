@@ -78,7 +78,7 @@ async def test_a_listener_may_start_a_child(autojump_clock: MockClock) -> None:
 
     def replace(report: Report) -> None:
         if report.event is Event.EXITED:
-            supervisor.start_child(stand_in.spec("stand-in", Restart.TEMPORARY))
+            supervisor.start_child_nowait(stand_in.spec("stand-in", Restart.TEMPORARY))
 
     supervisor = Supervisor("root", [actor.spec("peer", Restart.TEMPORARY)], on_report=replace)
     async with running(supervisor):

@@ -47,8 +47,7 @@ async def test_a_child_is_restarted_as_its_type_and_its_end_say(
         assert record.events("child") == expected
         assert actor.alive == (expected[-1] is STARTED)
         assert other.starts == [0.0]
-        kept = expected[-1] is STARTED or (restart, how) == (Restart.TRANSIENT, "ends")
-        assert list(states(supervisor)) == (["child", "other"] if kept else ["other"])
+        assert list(states(supervisor)) == (["other"] if restart is Restart.TEMPORARY else ["child", "other"])
         assert supervisor.statistics().failed_total == (how == "raises")
         by_error = [report.error for report in record.reports if report.event is EXITED]
         assert by_error == ([error if how == "raises" else None] if how != "is stopped" else [])
@@ -63,13 +62,13 @@ async def test_a_transient_child_that_ended_normally_stays_visible_and_gives_its
     async with running(supervisor):
         await actor.finish()
         assert states(supervisor) == {"once": ChildState.EXITED}
-        supervisor.start_child(Actor().spec("later"))
-        supervisor.start_child(actor.spec("once", Restart.TRANSIENT))
+        supervisor.start_child_nowait(Actor().spec("later"))
+        supervisor.start_child_nowait(actor.spec("once", Restart.TRANSIENT))
         assert states(supervisor) == {"later": ChildState.RUNNING, "once": ChildState.RUNNING}
         await wait_all_tasks_blocked()
         await actor.finish()
         await supervisor.stop_child("once")
-        assert states(supervisor) == {"later": ChildState.RUNNING}
+        assert states(supervisor) == {"later": ChildState.RUNNING, "once": ChildState.STOPPED}
     assert record.events("once") == [STARTED, EXITED, STARTED, EXITED]
 
 
@@ -149,7 +148,11 @@ async def test_while_one_child_backs_off_the_others_run_end_and_are_restarted(
         assert other.starts == [0.0, 1.0]
         await supervisor.stop_child("third")
         assert trio.current_time() == 2.0
-        assert states(supervisor) == {"one": ChildState.RESTARTING, "other": ChildState.RUNNING}
+        assert states(supervisor) == {
+            "one": ChildState.RESTARTING,
+            "other": ChildState.RUNNING,
+            "third": ChildState.STOPPED,
+        }
         await trio.sleep(999)
         assert one.starts == [0.0, 1000.0]
         assert other.starts == [0.0, 1.0]

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
-from mcptrio.supervision import ChildSpec, ChildState, Event, Restart, Supervisor
+from mcptrio.supervision import ChildSpec, ChildState, Event, Restart, Strategy, Supervisor
 from tests.supervision.actors import Actor, Record, running, states
 
 
@@ -31,22 +31,37 @@ async def test_a_restarted_child_keeps_its_place_in_the_order(autojump_clock: Mo
     assert record.children(Event.STOPPED) == ["c", "b", "a"]
 
 
-async def test_temporary_neighbours_stop_in_parallel_each_within_its_own_deadline(
+async def test_the_children_of_simple_one_for_one_stop_all_at_once_each_within_its_own_deadline(
     autojump_clock: MockClock,
 ) -> None:
     record = Record()
-    supervisor = Supervisor("root", [Actor(linger=1.0).spec("base")], on_report=record)
-    async with running(supervisor):
+    supervisor = Supervisor("peers", strategy=Strategy.SIMPLE_ONE_FOR_ONE, on_report=record)
+    root = Supervisor("root", [Actor(linger=1.0).spec("base"), supervisor.child_spec()], on_report=record)
+    async with running(root):
         for n in range(50):
-            supervisor.start_child(Actor(linger=2.0).spec(f"peer-{n}", Restart.TEMPORARY))
-        supervisor.start_child(Actor(linger=9.0).spec("slow", Restart.TEMPORARY, shutdown=3.0))
-        supervisor.start_child(Actor(linger=9.0).spec("slower", Restart.TEMPORARY, shutdown=4.0))
+            supervisor.start_child_nowait(Actor(linger=2.0).spec(f"peer-{n}", Restart.TEMPORARY))
+        supervisor.start_child_nowait(Actor(linger=9.0).spec("slow", Restart.TEMPORARY, shutdown=3.0))
+        supervisor.start_child_nowait(Actor(linger=9.0).spec("slower", Restart.TEMPORARY, shutdown=4.0))
         await wait_all_tasks_blocked()
     assert all(record.times(Event.STOPPED, f"peer-{n}") == [2.0] for n in range(50))
     assert record.times(Event.OVERSTAYED, "slow") == [3.0]
     assert record.times(Event.OVERSTAYED, "slower") == [4.0]
-    assert record.times(Event.STOPPED, "base") == [5.0]
     assert record.times(Event.STOPPED, "slower") == [9.0]
+    assert record.times(Event.STOPPED, "peers") == [9.0]
+    assert record.times(Event.STOPPED, "base") == [10.0]
+
+
+async def test_temporary_children_of_any_other_supervisor_stop_one_after_the_other(
+    autojump_clock: MockClock,
+) -> None:
+    record = Record()
+    supervisor = Supervisor("root", on_report=record)
+    async with running(supervisor):
+        for name in "abc":
+            supervisor.start_child_nowait(Actor(linger=1.0).spec(name, Restart.TEMPORARY))
+        await wait_all_tasks_blocked()
+    assert record.children(Event.STOPPED) == ["c", "b", "a"]
+    assert [record.times(Event.STOPPED, name) for name in "cba"] == [[1.0], [2.0], [3.0]]
 
 
 async def test_an_overstaying_child_holds_up_nobody_but_the_end_of_run(autojump_clock: MockClock) -> None:
@@ -62,15 +77,16 @@ async def test_an_overstaying_child_holds_up_nobody_but_the_end_of_run(autojump_
     assert supervisor.children() == ()
 
 
-async def test_stop_child_ends_a_child_and_takes_it_out(autojump_clock: MockClock) -> None:
+async def test_stop_child_ends_a_child_and_keeps_its_spec(autojump_clock: MockClock) -> None:
     record, actor = Record(), Actor(linger=2.0)
     supervisor = Supervisor("root", [actor.spec("child")], on_report=record)
     async with running(supervisor):
         with assert_checkpoints():
             await supervisor.stop_child("child")
         assert trio.current_time() == 2.0
-        assert supervisor.children() == ()
+        assert states(supervisor) == {"child": ChildState.STOPPED}
         await trio.sleep(100)
+        assert actor.starts == [0.0]
     assert record.events("child") == [Event.STARTED, Event.STOPPED]
 
 
@@ -84,12 +100,12 @@ async def test_stop_child_gives_up_waiting_at_the_deadline_and_the_child_is_not_
         assert trio.current_time() == 3.0
         assert states(supervisor) == {"child": ChildState.OVERSTAYED}
         with pytest.raises(ValueError, match="has a child 'child'"):
-            supervisor.start_child(actor.spec("child"))
+            supervisor.start_child_nowait(actor.spec("child"))
         with assert_checkpoints():
             await supervisor.stop_child("child")
         assert trio.current_time() == 3.0
         await trio.sleep(50)
-        assert supervisor.children() == ()
+        assert states(supervisor) == {"child": ChildState.STOPPED}
         assert actor.starts == [0.0]
     assert record.events("child") == [Event.STARTED, Event.OVERSTAYED, Event.STOPPED]
 
@@ -102,10 +118,10 @@ async def test_stop_child_of_a_restarting_child_is_immediate_and_final(autojump_
         assert states(supervisor) == {"child": ChildState.RESTARTING}
         with assert_checkpoints():
             await supervisor.stop_child("child")
-        assert supervisor.children() == ()
+        assert states(supervisor) == {"child": ChildState.STOPPED}
         await trio.sleep(100)
         assert actor.starts == [0.0]
-        supervisor.start_child(actor.spec("child"))
+        await supervisor.restart_child("child")
         await wait_all_tasks_blocked()
         assert actor.alive == 1
     assert record.events("child")[2:4] == [Event.RESTARTING, Event.STOPPED]
@@ -158,9 +174,9 @@ async def test_a_child_may_stop_itself(autojump_clock: MockClock) -> None:
         raise AssertionError("unreachable: waiting for oneself is cancelled")
 
     async with running(supervisor):
-        supervisor.start_child(ChildSpec("child", leave))
+        supervisor.start_child_nowait(ChildSpec("child", leave))
         await wait_all_tasks_blocked()
-        assert supervisor.children() == ()
+        assert states(supervisor) == {"child": ChildState.STOPPED}
     assert record.events("child") == [Event.STARTED, Event.STOPPED]
     assert record.reports[-1].error is None
 
@@ -169,7 +185,7 @@ async def test_a_child_stopped_before_its_first_step_never_runs(autojump_clock: 
     actor = Actor()
     supervisor = Supervisor("root")
     async with running(supervisor):
-        supervisor.start_child(actor.spec("child"))
+        supervisor.start_child_nowait(actor.spec("child"))
         await supervisor.stop_child("child")
         assert actor.starts == []
 
