@@ -14,16 +14,21 @@ def name_of(fn: object) -> str:
     return getattr(fn, "__qualname__", None) or repr(fn)
 
 
-def check_source(fn: Callable[..., object]) -> None:
-    """Refuse, by DeclarationError, what could only crash as a source."""
+def check_source(fn: Callable[..., object], *, each: bool = False) -> None:
+    """Refuse, by DeclarationError, what could only crash as a source.
+
+    With `each` it takes more than its feed; whether that goes with its pattern is the registry's to say.
+    """
     fits = inspect.iscoroutinefunction(fn)
     if fits:
         try:
-            inspect.signature(fn).bind("feed")
+            bind = inspect.signature(fn).bind_partial if each else inspect.signature(fn).bind
+            bind("feed")
         except TypeError:
             fits = False
     if not fits:
-        raise DeclarationError(f"{name_of(fn)}: a source is `async def name(feed: Feed) -> None`")
+        more = ", city: str" if each else ""
+        raise DeclarationError(f"{name_of(fn)}: a source is `async def name(feed: Feed{more}) -> None`")
 
 
 def yielded_type(fn: Callable[..., object]) -> object:

@@ -36,6 +36,9 @@ class ListKind(enum.StrEnum):
 THREADS = 40
 """How many plain functions run at a time, unless the catalog is told otherwise."""
 
+OWN = "mcptrio://"
+"""How the URIs begin at which a server tells of itself: they are listed after all others."""
+
 _Entry = TypeVar("_Entry", Tool, Resource, Template, Prompt)
 
 
@@ -60,8 +63,8 @@ class Catalog:
         self._resources: dict[str, Resource] = {}
         self._templates: dict[str, Template] = {}
         self._prompts: dict[str, Prompt] = {}
-        self._patterns: dict[str, UriTemplate] = {}
-        self._pattern_counts: Counter[str] = Counter()
+        self._patterns: dict[str | UriTemplate, UriTemplate] = {}
+        self._pattern_counts: Counter[str | UriTemplate] = Counter()
         self._listed_tools: dict[Revision, Sequence[types.Tool]] = {}
 
     # What is injected
@@ -257,19 +260,20 @@ class Catalog:
 
     def templates(self) -> Sequence[types.ResourceTemplate]:
         """The templates as clients see them."""
-        return tuple(template.listed for template in self._templates.values())
+        listed = (template.listed for template in self._templates.values())
+        return tuple(sorted(listed, key=lambda template: template.uri_template.startswith(OWN)))
 
     async def list_resources(self, context: Context) -> Sequence[types.Resource]:
         """The resources: first those with a fixed URI, then what each template lists, each URI once.
 
-        The order is that of declaration, and within a template that of its list function. A list function
-        that fails is logged and left out. Checkpoints only where list functions do.
+        The order is that of declaration, and within a template that of its list function; the server's `OWN`
+        come last. A list function that fails is logged and left out. Checkpoints only where list functions do.
         """
         listed = {uri: resource.listed for uri, resource in self._resources.items()}
         for template in tuple(self._templates.values()):
             for resource in await template.list_resources(context):
                 listed.setdefault(resource.uri, resource)
-        return tuple(listed.values())
+        return tuple(sorted(listed.values(), key=lambda resource: resource.uri.startswith(OWN)))
 
     async def read(self, uri: str, context: Context) -> list[ResourceContents]:
         """Read a resource: the one of this URI, else the first template whose variables fit.
@@ -290,15 +294,15 @@ class Catalog:
 
     # What could exist
 
-    def add_pattern(self, uri_template: str) -> None:
+    def add_pattern(self, pattern: str | UriTemplate) -> None:
         """Say that a source may report changes of URIs like this; the same pattern may be added many times.
 
         Raises:
             DeclarationError: when this is no URI template.
         """
-        if uri_template not in self._patterns:
-            self._patterns[uri_template] = UriTemplate(uri_template)
-        self._pattern_counts[uri_template] += 1
+        if pattern not in self._patterns:
+            self._patterns[pattern] = UriTemplate(pattern) if isinstance(pattern, str) else pattern
+        self._pattern_counts[pattern] += 1
 
     def remove_pattern(self, uri_template: str) -> None:
         """Take back one `add_pattern`.

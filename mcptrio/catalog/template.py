@@ -85,7 +85,7 @@ class Template:
         values = self.uri_template.match(uri)
         if values is None:
             return None
-        if self._is_file and any(map(_leads_astray, values.values())):
+        if self._is_file and any(map(leads_astray, values.values())):
             return None
         try:
             return self._arguments.read(values)
@@ -152,7 +152,7 @@ def _is_uri(text: str) -> bool:
     return True
 
 
-def _leads_astray(path: str) -> bool:
+def leads_astray(path: str) -> bool:
     """Whether a part of a `file:` URI names more than a place below: `..`, an absolute path, a NUL."""
     return "\0" in path or path.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", path)
 

@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from mcptrio.cli.configured import configured_app, load_or_explain
 from mcptrio.cli.exits import Exit
-from mcptrio.cli.masking import MASK, mask
 from mcptrio.cli.printing import print_text
 from mcptrio.config import Config, dotted
+from mcptrio.masking import MASK, mask
 from mcptrio.sources.secret import Secret, SecretMissing
 
 _WIDEST = 60

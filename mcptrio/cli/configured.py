@@ -25,7 +25,7 @@ def configured_app(config: Config) -> App:
         UserError: sources refuse their settings, or secrets are not where they say.
     """
     server = config.server
-    app = App(server.name, instructions=server.instructions, settings=server_settings(server.limits))
+    app = App(server.name, instructions=server.instructions, settings=server_settings(server))
     problems = []
     for index, source in enumerate(config.sources):
         try:

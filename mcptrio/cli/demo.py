@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,15 +17,15 @@ from mcptrio.app import Address, App
 from mcptrio.cli.configured import load_or_explain
 from mcptrio.cli.exits import Exit, UserError
 from mcptrio.cli.log import set_up_logging
-from mcptrio.cli.masking import printable
 from mcptrio.cli.output import Output
 from mcptrio.cli.printing import print_text
 from mcptrio.cli.serve import run_app
 from mcptrio.config import server_settings
-from mcptrio.live import Change, Feed, SourceState
+from mcptrio.live import Change, Feed
+from mcptrio.masking import printable
 from mcptrio.server import ServerSettings
 from mcptrio.simulators import EmailMockSettings, JsonFeed, email_mock, serve_json_feed
-from mcptrio.sources import Registry, poller
+from mcptrio.sources import LINGER, Registry, poller
 
 INSTRUCTIONS = "A mailbox and a list of releases, both made up. Subscribe to email://live-feed."
 LIVE_FEED = "email://live-feed"
@@ -59,7 +60,7 @@ def demo(
     quiet = {} if environ.get("MCP_LOG_LEVEL", "").strip() else {"--log-level": "warning"}
     config = load_or_explain(None, flags={**quiet, **flags, "--port": wanted}, environ=environ)
     set_up_logging(config.server.log_level, config.server.log_format)
-    app = demo_app(output or Output(), seconds=seconds, settings=server_settings(config.server.limits))
+    app = demo_app(output or Output(), seconds=seconds, settings=server_settings(config.server))
 
     def welcome(address: Address) -> None:
         if port is None and wanted != DEFAULT_PORT:
@@ -121,11 +122,17 @@ def demo_app(output: Output, *, seconds: float | None = None, settings: ServerSe
             if seconds is not None:
                 nursery.start_soon(_stop_after, seconds)
             url: str = await nursery.start(serve_json_feed, feed)
-            # Only now, because the feed's port was picked just now; sources are started after this.
+            # Only now, because the feed's port was picked just now.
             poller.install(
                 shown,
                 poller.PollerSettings(
-                    name="releases", url=url, uri=RELEASES, items="/releases", id="/id", every="1s"
+                    name="releases",
+                    url=url,
+                    uri=RELEASES,
+                    items="/releases",
+                    id="/id",
+                    every="1s",
+                    always=True,  # its changes are shown here, whoever else wants them
                 ),
             )
             yield feed  # noqa: ASYNC101, ASYNC119 - an async context manager, see above
@@ -188,36 +195,23 @@ class ShownRegistry(Registry):
         self._show = show
 
     def add_source(
-        self, name: str, run: Callable[[Feed], Awaitable[None]], *, pattern: str | None = None
+        self,
+        name: str,
+        run: Callable[..., Awaitable[None]],
+        *,
+        pattern: str | Sequence[str] | None = None,
+        each: bool = False,
+        linger: float = LINGER,
+        always: bool | None = None,
     ) -> None:
         """As `Registry.add_source`."""
 
-        async def shown(feed: Feed) -> None:
-            send, receive = trio.open_memory_channel[Change](0)
-            async with trio.open_nursery() as nursery:
+        @functools.wraps(run)
+        async def shown(feed: Feed, **values: object) -> None:
+            unwatch = feed.watch(self._show)
+            try:
+                await run(feed, **values)
+            finally:
+                unwatch()
 
-                async def relay() -> None:
-                    async for change in receive:
-                        await feed.report(change)
-                        self._show(change)
-
-                def state(name: str, state: SourceState, reason: str) -> None:
-                    _repeat(feed, state, reason)
-
-                nursery.start_soon(relay)
-                with send:
-                    await run(Feed(name, send, state))
-
-        self._registry.add_source(name, shown, pattern=pattern)
-
-
-def _repeat(feed: Feed, state: SourceState, reason: str) -> None:
-    match state:
-        case SourceState.LIVE:
-            feed.live()
-        case SourceState.POLLING:
-            feed.polling()
-        case SourceState.DEGRADED:
-            feed.degraded(reason)
-        case SourceState.FAILED:
-            feed.failed(reason)
+        self._registry.add_source(name, shown, pattern=pattern, each=each, linger=linger, always=always)

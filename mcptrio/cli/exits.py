@@ -6,7 +6,7 @@ import enum
 import sys
 from collections.abc import Callable
 
-from mcptrio.cli.masking import printable
+from mcptrio.masking import printable
 
 
 class Exit(enum.IntEnum):

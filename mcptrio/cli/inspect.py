@@ -16,10 +16,10 @@ from rich.text import Text
 
 from mcptrio.cli.arguments import types_of
 from mcptrio.cli.exits import Exit
-from mcptrio.cli.masking import printable
 from mcptrio.cli.output import Output
 from mcptrio.cli.remote import Remote
 from mcptrio.client import RpcError
+from mcptrio.masking import printable
 from mcptrio.protocol import Failure
 from mcptrio.protocol.types import Implementation, Object, Prompt, Resource, ResourceTemplate, Tool
 

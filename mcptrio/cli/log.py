@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, TextIO
 import structlog
 from structlog.typing import Processor
 
-from mcptrio.cli.masking import mask, printable
 from mcptrio.log import Spelled
+from mcptrio.masking import mask, printable
 
 if TYPE_CHECKING:
     from mcptrio.config import LogFormat

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import trio
 
 from mcptrio.cli.exits import Exit, UserError, first, say
-from mcptrio.cli.masking import mask_text
 from mcptrio.client import Client, Connect, ConnectionLost, InvalidResponse, TimedOut, open_client
+from mcptrio.masking import mask_text
 from mcptrio.protocol import Failure, RpcError
 from mcptrio.wire.dial import parse_url
 

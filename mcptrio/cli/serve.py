@@ -16,10 +16,10 @@ from mcptrio.app.address import open_sockets
 from mcptrio.cli.configured import configured_app, load_or_explain
 from mcptrio.cli.exits import CannotWrite, Exit, NobodyReads, UserError, first
 from mcptrio.cli.log import set_up_logging
-from mcptrio.cli.masking import mask_text
 from mcptrio.cli.printing import print_text
 from mcptrio.cli.target import is_config, load_app, place
 from mcptrio.config import Config, ServerTable
+from mcptrio.masking import mask_text
 from mcptrio.supervision import Escalation
 
 _log = structlog.get_logger("mcptrio.cli")

@@ -12,7 +12,7 @@ from pathlib import Path
 import mcptrio
 from mcptrio.app import App
 from mcptrio.cli.exits import UserError
-from mcptrio.cli.masking import mask_text
+from mcptrio.masking import mask_text
 
 _PACKAGE = Path(mcptrio.__file__).parent
 _INSTALLED = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]

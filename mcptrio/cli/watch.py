@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import msgspec
 
 from mcptrio.cli.exits import Exit, UserError, say
-from mcptrio.cli.masking import printable
 from mcptrio.cli.output import Output
 from mcptrio.cli.remote import Remote
 from mcptrio.client import Update
+from mcptrio.masking import printable
 
 GAP = "gap"
 UPDATED = "updated"

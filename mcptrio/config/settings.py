@@ -79,6 +79,8 @@ class ServerTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Host names that clients may use, `*` for any. Empty: the loopback names and the address itself."""
     allowed_origins: list[str] = []
     """Web origins that may connect, beside those of loopback hosts."""
+    introspection: bool = True
+    """Whether clients may read what the server knows of itself, at `mcptrio://...`."""
     limits: LimitsTable = field(default_factory=LimitsTable)
     """What peers may cost."""
 
@@ -90,11 +92,12 @@ class Document(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     source: list[dict[str, object]] = []
 
 
-def server_settings(table: LimitsTable) -> ServerSettings:
-    """The limits as the server takes them, times in seconds."""
+def server_settings(table: ServerTable) -> ServerSettings:
+    """The limits, and what else of the table is the server's, as it takes them: times in seconds."""
     values: dict[str, object] = {
         name: seconds(value) if isinstance(value, str) else value
-        for name, value in msgspec.structs.asdict(table).items()
+        for name, value in msgspec.structs.asdict(table.limits).items()
     }
+    values["introspection"] = table.introspection
     values["limits"] = {each.name: values.pop(each.name) for each in dataclasses.fields(Limits)}
     return msgspec.convert(values, ServerSettings)

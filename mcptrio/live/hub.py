@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterator
 from types import MappingProxyType
 
 from msgspec import Struct
@@ -48,6 +48,9 @@ class Hub:
     def __init__(self) -> None:
         self.epoch = secrets.token_hex(8)
         self.offset = 0
+        self.changes = 0
+        """Rises with everything that changes the index: two equal figures mean an unchanged index."""
+        self._interested: list[Callable[[str, bool], None]] = []
         self._outboxes: dict[str, dict[Outbox, None]] = {}
         self._uris: dict[Outbox, set[str]] = {}
         self._membership: dict[Outbox, None] = {}
@@ -106,6 +109,9 @@ class Hub:
         outboxes[outbox] = None
         self._uris.setdefault(outbox, set()).add(uri)
         self._subscriptions += 1
+        self.changes += 1
+        if len(outboxes) == 1:
+            self._tell(uri, True)
         return True
 
     def unsubscribe(self, uri: str, outbox: Outbox) -> bool:
@@ -138,8 +144,37 @@ class Hub:
         outboxes = self._outboxes[uri]
         del outboxes[outbox]
         self._subscriptions -= 1
+        self.changes += 1
         if not outboxes:
             del self._outboxes[uri]
+            self._tell(uri, False)
+
+    def watch_interest(self, callback: Callable[[str, bool], None]) -> None:
+        """Have `callback(uri, True)` called when a URI gets its first subscription, `(uri, False)` when it loses its last.
+
+        Synchronously, within the step that subscribes or leaves. It must not raise.
+        """
+        self._interested.append(callback)
+
+    def _tell(self, uri: str, wanted: bool) -> None:
+        for callback in self._interested:
+            callback(uri, wanted)
+
+    def rebuild(self) -> None:
+        """Make all tables anew from the one they can be derived from: what each outbox has subscribed.
+
+        For a hub that cannot go on: the numbering begins again in a new epoch, and no event id is known any
+        longer. Subscriptions, what is pending in outboxes, and the counters stay.
+        """
+        self.epoch = secrets.token_hex(8)
+        self.offset = 0
+        self._seen.clear()
+        self._outboxes = {}
+        for outbox, uris in self._uris.items():
+            for uri in uris:
+                self._outboxes.setdefault(uri, {})[outbox] = None
+        self._subscriptions = sum(map(len, self._uris.values()))
+        self.changes += 1
 
     def subscribers(self, uri: str) -> tuple[Outbox, ...]:
         """Who is told of a URI; empty for one that nobody watches."""
@@ -148,6 +183,10 @@ class Hub:
     def subscriptions(self) -> MappingProxyType[str, tuple[Outbox, ...]]:
         """A snapshot of all subscriptions: URI to outboxes, no URI without one."""
         return MappingProxyType({uri: tuple(outboxes) for uri, outboxes in self._outboxes.items()})
+
+    def audiences(self) -> Iterator[tuple[str, int]]:
+        """Each subscribed URI, and how many outboxes it is delivered to. Not to be kept over a checkpoint."""
+        return ((uri, len(outboxes)) for uri, outboxes in self._outboxes.items())
 
     def count(self, outbox: Outbox) -> int:
         """How many URIs an outbox is subscribed to."""

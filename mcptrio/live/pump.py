@@ -29,6 +29,8 @@ class Pump:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
+        self.set_aside_total = 0
+        self._on_set_aside: list[Callable[[Change, Exception], None]] = []
         self._send, self._receive = trio.open_memory_channel[Change](CAPACITY)
 
     def feed(self, name: str, on_state: Callable[[str, SourceState, str], None] | None = None) -> Feed:
@@ -50,10 +52,20 @@ class Pump:
         before = self._hub.matched
         try:
             self._hub.publish(change)
-        except Exception:
+        except Exception as error:
             # One change is set aside, and the next one is published: a source must not stop the others.
+            self.set_aside_total += 1
             _log.exception("the pump set a change aside", uri=change.uri, source=change.source)
+            for callback in self._on_set_aside:
+                callback(change, error)
         return 32 + self._hub.matched - before
+
+    def on_set_aside(self, callback: Callable[[Change, Exception], None]) -> None:
+        """Have `callback` called for each change that the hub could not publish, with the reason. It must not raise.
+
+        Such a change is not tried again, and the next ones are published.
+        """
+        self._on_set_aside.append(callback)
 
     def close(self) -> None:
         """End the channel for good. Idempotent."""

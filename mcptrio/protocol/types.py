@@ -80,12 +80,16 @@ class ResourceTemplate(Wire, kw_only=True):
 
 
 class ResourceContents(Wire, kw_only=True):
-    """What a resource holds: exactly one of `text` and `blob` (base64)."""
+    """What a resource holds: exactly one of `text` and `blob` (base64).
+
+    `annotations` are more than the specification names here, and allowed by it.
+    """
 
     uri: str
     mime_type: str | UnsetType = UNSET
     text: str | UnsetType = UNSET
     blob: str | UnsetType = UNSET
+    annotations: Annotations | UnsetType = UNSET
     meta: Object | UnsetType = field(default=UNSET, name="_meta")
 
 

@@ -12,6 +12,7 @@ from msgspec import UNSET, Raw, UnsetType
 from mcptrio.protocol import Codec, RequestId
 from mcptrio.protocol.params import ProgressParams
 from mcptrio.server.peer import Peer
+from mcptrio.server.subscriber import Session
 
 
 class RequestContext:
@@ -38,6 +39,11 @@ class RequestContext:
     def principal(self) -> str | None:
         """Who asks, as far as the wire knows; None for an anonymous peer."""
         return self._peer.principal
+
+    @property
+    def session(self) -> Session | None:
+        """The session that the caller has opened and not left; None for one that needs none."""
+        return self._peer.session
 
     @property
     def request_meta(self) -> Mapping[str, object]:

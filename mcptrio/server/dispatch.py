@@ -148,6 +148,8 @@ class Dispatch:
             revision = revision_of(meta)
             codec = self._modern if revision is Revision.MODERN else self._legacy
             self._check_opened(peer, request.method, revision)
+            if peer.revision is None and revision is Revision.MODERN:
+                peer.introduce(revision, meta.client_info or None)
             params = read_params(request.params, params_type(request.method, revision))
             key = (type(request.id), request.id)
             if key in peer.requests or key in peer.listens:

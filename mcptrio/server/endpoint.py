@@ -30,6 +30,14 @@ class Traffic(msgspec.Struct):
     accepted: int = 0
     refusals: Counter[str] = msgspec.field(default_factory=Counter)
     closes: Counter[str] = msgspec.field(default_factory=Counter)
+    peers: int = 0
+    """MCP peers that there have been. The last one's number, by which the log calls it."""
+    peer_changes: int = 0
+    """Rises when a peer comes, says who it is, begins or ends a session or a listen, and when it goes."""
+
+    def peer_changed(self) -> None:
+        """Something of a peer is not as it was."""
+        self.peer_changes += 1
 
 
 class Endpoint:
@@ -40,6 +48,7 @@ class Endpoint:
 
     def __init__(
         self,
+        name: str,
         dispatch: Dispatch,
         subscriptions: Subscriptions,
         settings: ServerSettings,
@@ -51,6 +60,8 @@ class Endpoint:
         allowed_hosts: Collection[str],
         allowed_origins: Collection[str],
     ) -> None:
+        self.name = name
+        self.max_connections = settings.limits.max_connections
         self.peers: dict[str, Peer] = {}
         self._traffic = traffic
         self._dispatch = dispatch
@@ -104,14 +115,17 @@ class Endpoint:
         if self._draining:
             exchange.respond(503, b"The server is shutting down.\n", headers=[("Retry-After", "5")])
             return
-        self._number += 1
-        name = f"{exchange.peername} #{self._number}"
-        peer = Peer(exchange.accept_websocket(), name, self._settings.limits.high_water)
-        self.peers[name] = peer
+        traffic = self._traffic
+        traffic.peers += 1
+        name = f"{exchange.peername} #{traffic.peers}"
+        high_water = self._settings.limits.high_water
+        peer = self.peers[name] = Peer(exchange.accept_websocket(), name, high_water, traffic.peer_changed)
+        traffic.peer_changed()
         try:
             await peer.run(self._dispatch.received, self._subscriptions.gone)
         finally:
             del self.peers[name]
+            traffic.peer_changed()
 
     async def _health(self, exchange: Exchange) -> None:
         if self._draining:

@@ -56,8 +56,8 @@ class Handshake:
             raise RpcError.of(
                 Failure.INVALID_REQUEST, "Invalid request: this connection is initialized already"
             )
-        client = f"{params.client_info.name} {params.client_info.version}"
-        peer.session = Session(peer, self._ready, self._codec, client)
+        peer.session = Session(peer, self._ready, self._codec)
+        peer.introduce(Revision.LEGACY, params.client_info)
         return InitializeResult(
             protocol_version=(
                 params.protocol_version

@@ -15,7 +15,7 @@ from mcptrio.server.dispatch import Dispatch
 from mcptrio.server.endpoint import Endpoint, Traffic
 from mcptrio.server.flusher import Flusher
 from mcptrio.server.slow_steps import SlowSteps
-from mcptrio.supervision import Supervisor
+from mcptrio.supervision import Supervisor, supervisors
 
 
 class ServerCollector(Collector):
@@ -32,7 +32,7 @@ class ServerCollector(Collector):
         traffic: Traffic,
         endpoints: Collection[Endpoint],
         feeds: Mapping[str, Feed],
-        supervisors: Collection[Supervisor],
+        root: Supervisor,
     ) -> None:
         self._hub = hub
         self._pump = pump
@@ -42,7 +42,7 @@ class ServerCollector(Collector):
         self._traffic = traffic
         self._endpoints = endpoints
         self._feeds = feeds
-        self._supervisors = supervisors
+        self._root = root
 
     def collect(self) -> Iterable[Metric]:
         yield from self._connections()
@@ -145,6 +145,6 @@ class ServerCollector(Collector):
                 state.add_metric([feed.name, word.value], float(feed.state is word))
         yield state
         restarts = CounterMetricFamily("mcptrio_restarts", "Restarts, by supervisor.", labels=["supervisor"])
-        for supervisor in self._supervisors:
+        for supervisor in supervisors(self._root):
             restarts.add_metric([supervisor.name], supervisor.statistics().restarted_total)
         yield restarts

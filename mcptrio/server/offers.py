@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+import msgspec
 from msgspec import UNSET
 
 from mcptrio.catalog import Catalog
@@ -16,9 +19,11 @@ from mcptrio.protocol.results import (
     ListToolsResult,
     ReadResourceResult,
 )
+from mcptrio.protocol.types import Annotations, ResourceContents
 from mcptrio.server.context import RequestContext
 from mcptrio.server.pages import page
 from mcptrio.server.subscriptions import checked_uri
+from mcptrio.server.wanted import Sources
 
 
 class Offers:
@@ -28,9 +33,10 @@ class Offers:
         RpcError: what the client asked for is not there, or is malformed.
     """
 
-    def __init__(self, catalog: Catalog, page_size: int) -> None:
+    def __init__(self, catalog: Catalog, page_size: int, sources: Sources) -> None:
         self._catalog = catalog
         self._size = page_size
+        self._sources = sources
 
     def list_tools(self, params: PageParams, revision: Revision) -> ListToolsResult:
         """`tools/list`."""
@@ -60,16 +66,28 @@ class Offers:
     async def list_resources(
         self, params: PageParams, context: RequestContext, revision: Revision
     ) -> ListResourcesResult:
-        """`resources/list`: asks the templates what they list."""
-        listed = await self._catalog.list_resources(context)
+        """`resources/list`: asks the templates what they list, while what they may get it from runs.
+
+        A session that has listed is told when the list changes, so what can change it runs until the session ends.
+        """
+        if context.session is not None and revision is Revision.LEGACY:
+            context.session.want_list(self._sources.want_list)
+        async with self._sources.hold_list():
+            listed = await self._catalog.list_resources(context)
         resources, after = page(listed, "resources", params.cursor, self._size, lambda resource: resource.uri)
         return ListResourcesResult(resources=resources, next_cursor=after)
 
     async def read(
         self, params: ResourceParams, context: RequestContext, revision: Revision
     ) -> ReadResourceResult:
-        """`resources/read`."""
-        return ReadResourceResult(contents=await self._catalog.read(checked_uri(params.uri), context))
+        """`resources/read`, while what the resource may come from runs; if that does not work, with how old it may be."""
+        uri = checked_uri(params.uri)
+        async with self._sources.hold(uri):
+            contents = await self._catalog.read(uri, context)
+            as_of = self._sources.as_of(uri)
+        if as_of is not None:
+            contents = [_dated(each, as_of) for each in contents]
+        return ReadResourceResult(contents=contents)
 
     async def call(
         self, params: CallToolParams, context: RequestContext, revision: Revision
@@ -90,3 +108,12 @@ class Offers:
                 )
             arguments[name] = value
         return await self._catalog.get_prompt(params.name, arguments, context)
+
+
+def _dated(contents: ResourceContents, at: datetime) -> ResourceContents:
+    """The contents with `lastModified`, unless they have one: who made them knows better. A copy: they are the handler's."""
+    annotations = Annotations() if contents.annotations is UNSET else contents.annotations
+    if annotations.last_modified is not UNSET:
+        return contents
+    annotations = msgspec.structs.replace(annotations, last_modified=at.isoformat())
+    return msgspec.structs.replace(contents, annotations=annotations)

@@ -8,14 +8,19 @@ from typing import Protocol
 import structlog
 import trio
 
-from mcptrio.protocol import RequestId
+from mcptrio.protocol import RequestId, Revision
+from mcptrio.protocol.types import ClientInfo
 from mcptrio.server.subscriber import Listen, Session
 
 GOING_AWAY = 1001
 INTERNAL_ERROR = 1011
+SERVICE_RESTART = 1012
 
 _FAIRNESS = 64
 """Messages of one read that are handled before others get their turn: one read may hold a thousand."""
+
+_LONGEST_NAME = 256
+"""Characters kept of a client's name and of its version: a client decides how long they are."""
 
 Key = tuple[type, RequestId]
 """A request id with its type: 1 and "1" are different ids."""
@@ -57,9 +62,18 @@ class Peer:
     a cancel scope found by the request's id. When `run` has returned, nothing of the peer is left.
     """
 
-    def __init__(self, wire: PeerWire, name: str, high_water: int) -> None:
+    def __init__(
+        self, wire: PeerWire, name: str, high_water: int, changed: Callable[[], None] = lambda: None
+    ) -> None:
+        """`changed` is called when the peer says who it is, and when its session or a listen begins or ends."""
         self.name = name
         self.wire = wire
+        self.changed = changed
+        self.since = trio.current_time()
+        self.revision: Revision | None = None
+        """What it speaks: the revision of its session; without one, of its requests; None before the first."""
+        self.client: ClientInfo | None = None
+        """Who it says it is. Never trusted."""
         self.principal: str | None = None
         self.session: Session | None = None
         self.listens: dict[Key, Listen] = {}
@@ -91,6 +105,13 @@ class Peer:
                 self._ending = True
                 disconnected(self)
             self._nursery.cancel_scope.cancel(reason=f"{self.name} disconnected")
+
+    def introduce(self, revision: Revision, client: ClientInfo | None) -> None:
+        """Note what the client speaks and who it says it is; for people, nothing is decided by it."""
+        self.revision = revision
+        if client is not None:
+            self.client = ClientInfo(name=client.name[:_LONGEST_NAME], version=client.version[:_LONGEST_NAME])
+        self.changed()
 
     def start(
         self, key: Key, label: str, scope: trio.CancelScope, answer: Callable[[], Awaitable[bytes]]

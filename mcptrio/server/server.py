@@ -1,27 +1,32 @@
 """The server: its parts, and the tree of tasks in which they run.
 
 root (one_for_one)
-  pump           sources' channel -> hub
-  flusher        outboxes -> peers
-  list changes   catalog and hub -> outboxes, at most one a second
-  sweeper        deadlines of all WebSockets
-  sources        one_for_one: each source, restarted with backoff
-  peers          one temporary child for each connection
-  listener N     the accept loop of one `serve`; its end is the drain of its connections
+  hub (one_for_one)
+    pump           sources' channel -> hub
+    flusher        outboxes -> peers
+    list changes   catalog and hub -> outboxes, at most one a second
+  sweeper          deadlines of all WebSockets
+  sources          each source, restarted with backoff
+  peers (simple_one_for_one)
+    ...            one temporary child for each connection
+  listeners (simple_one_for_one)
+    listener N     the accept loop of one `serve`; its end is the drain of its connections
+
+What is in the hub's outboxes and tables outlives the tasks under `hub`: each of them comes back over it and nobody
+notices. Should they keep crashing, so that `hub` gives up and the root starts it again, the tables are made anew and
+every client is closed with 1012: it connects and subscribes again, and knows of the gap.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
-from functools import partial
 
-import structlog
 import trio
 from prometheus_client import CollectorRegistry, generate_latest
 
 from mcptrio.catalog import Catalog
-from mcptrio.live import Feed, Hub, Pump, SourceState
+from mcptrio.live import Hub, Pump
 from mcptrio.log import get_logger
 from mcptrio.protocol import LegacyCodec, ModernCodec
 from mcptrio.protocol.types import Implementation
@@ -32,31 +37,21 @@ from mcptrio.server.handshake import Handshake
 from mcptrio.server.list_changes import ListChanges
 from mcptrio.server.metrics import ServerCollector
 from mcptrio.server.offers import Offers
+from mcptrio.server.peer import SERVICE_RESTART
+from mcptrio.server.report_log import log_report
 from mcptrio.server.settings import ServerSettings
 from mcptrio.server.slow_steps import SlowSteps
 from mcptrio.server.subscriptions import Subscriptions
-from mcptrio.supervision import Backoff, ChildSpec, Event, Report, Restart, Supervisor
+from mcptrio.server.wanted import Sources
+from mcptrio.supervision import Backoff, ChildSpec, Reports, Restart, Strategy, Supervisor
 from mcptrio.wire import Sweeper, TransportStream, memory_transport_pair
 
 _log = get_logger("mcptrio.server")
 
-_RESTARTS = (1000, 1.0)
-"""Intensity of the sources' supervisor: sources come back for ever, paced by their backoff, and take nobody with
-them; only a supervisor that restarts without pause gives up."""
-
 _BACKOFF = Backoff(initial=0.2, maximum=30.0)
 
-
-class _Once(trio.TaskStatus[None]):
-    """Passes on that a supervisor runs, the first time: it may be restarted."""
-
-    def __init__(self, status: trio.TaskStatus[None]) -> None:
-        self._status: trio.TaskStatus[None] | None = status
-
-    def started(self, value: None = None) -> None:
-        status, self._status = self._status, None
-        if status is not None:
-            status.started()
+_ROOT_WITHIN = 10.0
+"""The root's window in seconds: long enough to see a hub that gives up, is started again and gives up again."""
 
 
 class Server:
@@ -67,24 +62,35 @@ class Server:
         info: Implementation,
         instructions: str | None,
         hub: Hub,
+        pump: Pump,
         catalog: Catalog,
         settings: ServerSettings,
+        sources: Sources,
+        reports: Reports,
     ) -> None:
         self.settings = settings
-        self.pump = Pump(hub)
-        self.feeds: dict[str, Feed] = {}
+        self.pump = pump
+        self.reports = reports
+        self.since: float | None = None
+        """The Trio time at which it began to run; None while it does not."""
+        self.rebuilt_total = 0
+        """How often the hub had to be rebuilt."""
+        self._hub = hub
+        self._sources = sources
         self.flusher = Flusher()
         self.list_changes = ListChanges(hub, settings.list_changed_interval)
         self.traffic = Traffic()
         self.endpoints: list[Endpoint] = []
         legacy = LegacyCodec()
         modern = ModernCodec(info)
-        self._subscriptions = Subscriptions(hub, catalog, self.flusher, self.list_changes, modern, settings)
+        self._subscriptions = Subscriptions(
+            hub, catalog, self.flusher, self.list_changes, modern, settings, sources
+        )
         self.dispatch = Dispatch(
             legacy,
             modern,
             Handshake(info, instructions, legacy, self.flusher.ready, self.list_changes),
-            Offers(catalog, settings.page_size),
+            Offers(catalog, settings.page_size, sources),
             self._subscriptions,
             settings,
         )
@@ -92,10 +98,35 @@ class Server:
         self._slow_steps = SlowSteps(settings.slow_step)
         self._connections = 0
         self._listeners = 0
-        self._root = Supervisor("root")
-        self._peers = Supervisor("peers", on_report=self._reported)
-        self._supervisors: list[Supervisor] = [self._peers]
-        self._memory = self._open_endpoint((), ())
+        self._peers = Supervisor("peers", strategy=Strategy.SIMPLE_ONE_FOR_ONE, on_report=reports.publish)
+        self._listening = Supervisor(
+            "listeners", strategy=Strategy.SIMPLE_ONE_FOR_ONE, on_report=reports.publish
+        )
+        self._live = Supervisor(
+            "hub",
+            [
+                ChildSpec("pump", self.pump.run, backoff=_BACKOFF),
+                ChildSpec("flusher", self.flusher.run, backoff=_BACKOFF),
+                ChildSpec("list changes", self.list_changes.run, backoff=_BACKOFF),
+            ],
+            on_report=reports.publish,
+        )
+        self._hub_ran = False
+        self.root = Supervisor(
+            "root",
+            [
+                replace(self._live.child_spec(backoff=_BACKOFF), run=self._run_hub),
+                ChildSpec("sweeper", self._sweeper.run, backoff=_BACKOFF),
+                sources.child_spec(),
+                self._peers.child_spec(backoff=_BACKOFF),
+                self._listening.child_spec(backoff=_BACKOFF),
+            ],
+            within=_ROOT_WITHIN,
+            on_report=reports.publish,
+        )
+        """The tree of all that runs."""
+        reports.subscribe(log_report)
+        self._memory = self._open_endpoint("memory", (), ())
         self.metrics = CollectorRegistry(auto_describe=False)
         self.metrics.register(
             ServerCollector(
@@ -106,83 +137,41 @@ class Server:
                 slow_steps=self._slow_steps,
                 traffic=self.traffic,
                 endpoints=self.endpoints,
-                feeds=self.feeds,
-                supervisors=self._supervisors,
+                feeds=sources.feeds,
+                root=self.root,
             )
         )
 
-    def feed(self, source: str) -> Feed:
-        """The feed of a source: made once, and kept while its task comes and goes."""
-        if source not in self.feeds:
-            self.feeds[source] = self.pump.feed(source, self._source_state)
-        return self.feeds[source]
-
-    async def run(
-        self,
-        sources: Sequence[tuple[str, Callable[[Feed], Awaitable[None]]]] = (),
-        *,
-        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
-    ) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run all parts until cancelled; then they are stopped in reverse order. Started once peers can be served.
 
         Raises:
             Escalation: a part could not be kept running.
         """
-        restarts, within = _RESTARTS
-        tree = Supervisor(
-            "sources",
-            [self._source_child(name, body) for name, body in sources],
-            max_restarts=restarts,
-            within=within,
-            on_report=self._reported,
-        )
-        self._root = Supervisor(
-            "root",
-            [
-                ChildSpec("pump", self.pump.run, backoff=_BACKOFF),
-                ChildSpec("flusher", self.flusher.run, backoff=_BACKOFF),
-                ChildSpec("list changes", self.list_changes.run, backoff=_BACKOFF),
-                ChildSpec("sweeper", self._sweeper.run, backoff=_BACKOFF),
-                ChildSpec("sources", tree.run, shutdown=10.0, backoff=_BACKOFF),
-                ChildSpec(
-                    "peers", partial(self._peers.run, task_status=_Once(task_status)), backoff=_BACKOFF
-                ),
-            ],
-            on_report=self._reported,
-        )
-        self._supervisors[:] = [self._root, tree, self._peers]
+        self._hub_ran = False
+        self.since = trio.current_time()
         self._slow_steps.forget()
         trio.lowlevel.add_instrument(self._slow_steps)
         try:
-            await self._root.run()
+            await self.root.run(task_status=task_status)
         finally:
+            self.since = None
             trio.lowlevel.remove_instrument(self._slow_steps)
 
-    def _source_child(self, name: str, body: Callable[[Feed], Awaitable[None]]) -> ChildSpec:
-        feed = self.feed(name)
+    async def _run_hub(self, *, task_status: trio.TaskStatus[None]) -> None:
+        if self._hub_ran:
+            self._rebuild_hub()
+        self._hub_ran = True
+        await self._live.run(task_status=task_status)
 
-        async def run() -> None:
-            structlog.contextvars.bind_contextvars(source=name)
-            feed.starting()
-            try:
-                await body(feed)
-                feed.ended()
-            except Exception as error:
-                feed.failed(f"{type(error).__name__}: {error}")
-                raise
-            except SystemExit as error:  # of a library that the source uses: not everybody's end
-                feed.failed(f"SystemExit: {error}")
-                raise RuntimeError(f"the source {name} raised SystemExit: {error}") from error
-            except BaseExceptionGroup as group:  # of a nursery of the source's
-                exits, rest = group.split(SystemExit)
-                if exits is None:
-                    raise
-                feed.failed("SystemExit")
-                if rest is not None and not isinstance(rest, Exception):
-                    raise rest from exits  # a cancellation passes through
-                raise RuntimeError(f"the source {name} raised SystemExit") from group
-
-        return ChildSpec(name, run, Restart.TRANSIENT, backoff=_BACKOFF)
+    def _rebuild_hub(self) -> None:
+        """Make the hub's tables anew; what clients were owed may be lost, so they must notice."""
+        self._hub.rebuild()
+        self.rebuilt_total += 1
+        peers = [peer for endpoint in self.endpoints for peer in endpoint.peers.values()]
+        _log.critical("the hub was rebuilt", clients_closed=len(peers))
+        for peer in peers:
+            peer.wire.close(SERVICE_RESTART, "the server has restarted its hub: connect and subscribe again")
 
     async def serve(
         self,
@@ -202,7 +191,9 @@ class Server:
         Raises:
             RuntimeError: the accept loop failed; its error is the cause.
         """
-        endpoint = self._open_endpoint(allowed_hosts, allowed_origins, max_connections)
+        self._listeners += 1
+        name = f"listener {self._listeners}"
+        endpoint = self._open_endpoint(name, allowed_hosts, allowed_origins, max_connections)
         ended = trio.Event()
         failure: Exception | None = None
         stopped = True
@@ -221,21 +212,21 @@ class Server:
                 ended.set()
 
         # The last child is stopped first: the connections are drained while the parts that serve them still run.
-        self._listeners += 1
-        name = f"listener {self._listeners}"
         patience = self.settings.drain_timeout + 1.0
         try:
-            self._root.start_child(ChildSpec(name, listen, Restart.TEMPORARY, shutdown=patience))
+            self._listening.start_child_nowait(ChildSpec(name, listen, Restart.TEMPORARY, shutdown=patience))
             task_status.started()
             await ended.wait()
             if failure is not None:
                 raise RuntimeError("the listener failed") from failure
+            if stopped and self.root.is_running:
+                raise RuntimeError("the listener was stopped")
             if stopped:
                 # The root is ending, of which the caller is about to be told by a cancellation.
                 await trio.sleep_forever()
         finally:
             with trio.move_on_after(patience, shield=True):
-                await self._root.stop_child(name)
+                await self._listening.stop_child(name)
             # A child that is stopped before its first step never ran: what it would have closed is closed here.
             for sock in sockets:
                 sock.close()
@@ -249,6 +240,7 @@ class Server:
 
     def _open_endpoint(
         self,
+        name: str,
         allowed_hosts: Collection[str],
         allowed_origins: Collection[str],
         max_connections: int | None = None,
@@ -257,6 +249,7 @@ class Server:
         if max_connections is not None:
             settings = replace(settings, limits=replace(settings.limits, max_connections=max_connections))
         endpoint = Endpoint(
+            name,
             self.dispatch,
             self._subscriptions,
             settings,
@@ -272,23 +265,6 @@ class Server:
 
     def _start_connection(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         self._connections += 1
-        self._peers.start_child(
+        self._peers.start_child_nowait(
             ChildSpec(f"{name} #{self._connections}", run, Restart.TEMPORARY, shutdown=1.0)
         )
-
-    def _source_state(self, source: str, state: SourceState, reason: str) -> None:
-        log = _log.warning if state in (SourceState.DEGRADED, SourceState.FAILED) else _log.info
-        log("source state", source=source, state=state.value, **({"reason": reason} if reason else {}))
-
-    def _reported(self, report: Report) -> None:
-        where = {"supervisor": report.supervisor, "child": report.child}
-        if report.event is Event.ESCALATED:
-            _log.critical("too many restarts", **where, exc_info=report.error)
-        elif report.event is Event.OVERSTAYED:
-            _log.warning("a task overstays its shutdown deadline", **where)
-        elif report.event is Event.RESTARTING:
-            _log.warning("restarting", **where, delay=report.delay, restarts=report.restarts)
-        elif report.error is not None:
-            _log.error("a task crashed", **where, exc_info=report.error)
-        else:
-            _log.debug(report.event.value, **where)

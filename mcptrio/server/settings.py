@@ -29,3 +29,5 @@ class ServerSettings:
     """How long running requests may take to end while the server drains; then they are cancelled."""
     slow_step: float = 0.1
     """A step of a task that keeps Trio's thread for longer is logged with the task's name."""
+    introspection: bool = True
+    """Offer what the server knows of itself as resources, `mcptrio://...`. Alerts are kept in any case."""

@@ -33,7 +33,7 @@ class Subscriber:
     encoded once: a listen's id, None for a session.
     """
 
-    __slots__ = ("outbox", "ready", "recipient", "tag")
+    __slots__ = ("_release", "outbox", "ready", "recipient", "tag")
 
     def __init__(
         self, recipient: Recipient, ready: Callable[[Subscriber], None], tag: Hashable = None
@@ -42,6 +42,18 @@ class Subscriber:
         self.tag = tag
         self.ready: Callable[[], None] = lambda: ready(self)
         self.outbox = Outbox(self.ready)
+        self._release: Callable[[], None] | None = None
+
+    def want_list(self, want: Callable[[], Callable[[], None]]) -> None:
+        """Want what can change the list of resources until `release`: `want` is called once, however often this is."""
+        if self._release is None:
+            self._release = want()
+
+    def release(self) -> None:
+        """Want nothing any more but what is subscribed. Synchronous and idempotent."""
+        release, self._release = self._release, None
+        if release is not None:
+            release()
 
     def encode(self, key: Hashable) -> bytes:
         """The message that tells of a key: a resource's URI, or a list that changed."""
@@ -51,14 +63,11 @@ class Subscriber:
 class Session(Subscriber):
     """The state that `initialize` makes (2025-11-25). It lives and ends with its peer."""
 
-    __slots__ = ("_codec", "client")
+    __slots__ = ("_codec",)
 
-    def __init__(
-        self, recipient: Recipient, ready: Callable[[Subscriber], None], codec: LegacyCodec, client: str
-    ) -> None:
+    def __init__(self, recipient: Recipient, ready: Callable[[Subscriber], None], codec: LegacyCodec) -> None:
         super().__init__(recipient, ready)
         self._codec = codec
-        self.client = client
 
     def encode(self, key: Hashable) -> bytes:
         if isinstance(key, ListKind):

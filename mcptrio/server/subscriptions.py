@@ -19,6 +19,7 @@ from mcptrio.server.list_changes import ListChanges
 from mcptrio.server.peer import Peer
 from mcptrio.server.settings import ServerSettings
 from mcptrio.server.subscriber import Listen, Subscriber
+from mcptrio.server.wanted import Sources
 
 
 def checked_uri(uri: str, member: str = "uri") -> str:
@@ -47,6 +48,7 @@ class Subscriptions:
         list_changes: ListChanges,
         codec: ModernCodec,
         settings: ServerSettings,
+        sources: Sources,
     ) -> None:
         self._hub = hub
         self._catalog = catalog
@@ -54,6 +56,7 @@ class Subscriptions:
         self._list_changes = list_changes
         self._codec = codec
         self._settings = settings
+        self._sources = sources
 
     def subscribe(self, peer: Peer, params: ResourceParams) -> Result:
         """`resources/subscribe`. Idempotent.
@@ -107,6 +110,7 @@ class Subscriptions:
             self._check_room(peer, len(uris))
         listen = Listen(peer, self._flusher.ready, self._codec, id)
         peer.listens[type(id), id] = listen
+        peer.changed()
         for uri in uris or ():
             self._hub.subscribe(uri, listen.outbox)
         kinds = {
@@ -115,6 +119,8 @@ class Subscriptions:
             ListKind.RESOURCES: wanted.resources_list_changed is True,
         }
         self._list_changes.watch(listen, [kind for kind, asked_for in kinds.items() if asked_for])
+        if kinds[ListKind.RESOURCES]:
+            listen.want_list(self._sources.want_list)
         honoured = SubscriptionFilter(
             tools_list_changed=kinds[ListKind.TOOLS] or UNSET,
             prompts_list_changed=kinds[ListKind.PROMPTS] or UNSET,
@@ -142,6 +148,7 @@ class Subscriptions:
         listen = peer.listens.pop((type(id), id), None)
         if listen is not None:
             self._leave(listen)
+            peer.changed()
 
     def end_listens(self, peer: Peer) -> None:
         """Give every listen what it is still owed, unless the peer is behind, then its final result.
@@ -168,3 +175,4 @@ class Subscriptions:
     def _leave(self, subscriber: Subscriber) -> None:
         self._list_changes.leave(subscriber)
         self._hub.leave(subscriber.outbox)
+        subscriber.release()

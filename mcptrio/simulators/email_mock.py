@@ -188,4 +188,5 @@ def install(registry: Registry, settings: EmailMockSettings) -> None:
         description="Counts and the newest messages of the simulated mailbox",
         mime_type="application/json",
     )
-    registry.add_source(settings.name, mock.run)
+    # Mail comes in whether somebody looks or not.
+    registry.add_source(settings.name, mock.run, pattern=(MESSAGES, LIVE_FEED), always=True)

@@ -1,9 +1,21 @@
 """Where changes come from: each source is its own file or folder with one `install(registry, settings)`.
 
-A source owns what it has seen in the object that `install` makes, outside its task, so that a restart
-forgets nothing. It reports through its `Feed` and never touches the hub, a peer or the server.
+A source owns what it has seen in the object that `install` makes, or in its feed's checkpoint: outside its task, so
+that a restart forgets nothing. It reports through its `Feed` and never touches the hub, a peer or the server. The
+`SourceTree` runs what a `Registry` holds, while somebody wants it: `Demand` decides that.
 """
 
-from mcptrio.sources.registry import Registry, SourceSpec
+from mcptrio.sources.description import PartDescription, SourceDescription
+from mcptrio.sources.registry import Registry
+from mcptrio.sources.spec import LINGER, SourceSpec
+from mcptrio.sources.tree import READ_PATIENCE, SourceTree
 
-__all__ = ["Registry", "SourceSpec"]
+__all__ = [
+    "LINGER",
+    "READ_PATIENCE",
+    "PartDescription",
+    "Registry",
+    "SourceDescription",
+    "SourceSpec",
+    "SourceTree",
+]

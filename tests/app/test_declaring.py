@@ -8,7 +8,7 @@ import pytest
 import trio
 from msgspec import Struct
 
-from mcptrio import App, Context, Feed
+from mcptrio import App, Context, Feed, ServerSettings
 from mcptrio.app.resource_function import ResourceFunction
 from mcptrio.catalog import DeclarationError
 from mcptrio.protocol.types import ToolAnnotations
@@ -87,7 +87,7 @@ async def test_the_timeout_and_concurrency_of_a_tool_count(autojump_clock: trio.
 
 
 async def test_a_resource_is_one_uri_or_a_template_and_stays_callable() -> None:
-    app = App("house")
+    app = App("house", settings=ServerSettings(introspection=False))
 
     @app.resource("fixed://one", name="One", title="T", description="D", mime_type="text/x-one")
     async def fixed() -> str:
@@ -152,7 +152,7 @@ async def test_a_prompt_is_declared_with_and_without_arguments() -> None:
 
 
 async def test_sources_are_declared_with_a_pattern_and_a_name() -> None:
-    app = App("house")
+    app = App("house", settings=ServerSettings(introspection=False))
 
     @app.source("mail://{id}")
     async def mail(feed: Feed) -> None:
@@ -221,7 +221,7 @@ async def _unknown(app: App) -> AsyncIterator[Nowhere]:  # type: ignore[name-def
 
 @pytest.mark.parametrize("number", range(18))
 def test_a_wrong_declaration_says_what_is_wrong_and_leaves_nothing(number: int) -> None:
-    app = App("house")
+    app = App("house", settings=ServerSettings(introspection=False))
     app.tool(plain)
     app.resource("taken://one")(no_variable)
     app.prompt(name="taken")(no_variable)
@@ -268,7 +268,7 @@ def test_what_a_lifespan_yields_is_declared_before_the_handlers_that_want_it() -
 
 
 async def test_what_is_offered_can_change_while_the_app_runs() -> None:
-    app = App("house")
+    app = App("house", settings=ServerSettings(introspection=False))
     async with app.connect() as client:
         app.tool(plain)
         app.resource("a:b")(no_variable)

@@ -224,7 +224,7 @@ from mcptrio.app import run
 logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
 app = App("house")
 
-@app.source("a:{id}")
+@app.source("a:{id}", always=True)
 async def clean(feed):
     try:
         await trio.sleep_forever()

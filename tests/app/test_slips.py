@@ -72,7 +72,7 @@ def test_a_template_gives_uris_that_can_be_announced() -> None:
     app.updated_nowait(report.uri_for(city="new york", day=3))
 
 
-async def test_a_source_that_returns_has_ended(autojump_clock: MockClock) -> None:
+async def test_a_source_that_returns_is_idle(autojump_clock: MockClock) -> None:
     app = App("house")
 
     @app.source()
@@ -81,7 +81,8 @@ async def test_a_source_that_returns_has_ended(autojump_clock: MockClock) -> Non
 
     async with app.connect():
         await trio.testing.wait_all_tasks_blocked()
-        assert app.server.feeds["short"].state == "ended"
+        feed = app.sources.feeds["short"]
+        assert (feed.state, feed.reason) == ("idle", "its function has returned")
 
 
 async def test_failed_tool_calls_are_counted(autojump_clock: MockClock) -> None:

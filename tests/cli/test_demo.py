@@ -126,6 +126,7 @@ async def test_a_shown_source_reports_and_says_how_it_is_as_before(autojump_cloc
         (SourceState.POLLING, ""),
         (SourceState.DEGRADED, "slow"),
         (SourceState.FAILED, "gone"),
+        (SourceState.STARTING, ""),
     ]
 
 

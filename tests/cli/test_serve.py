@@ -31,12 +31,13 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_an_app_is_made_as_the_configuration_says(workplace: Path) -> None:
     path = workplace / "mcptrio.toml"
     path.write_text(
-        "[server]\nname = 'mine'\n[server.limits]\nmax_connections = 5\nmax_requests = 3\n"
+        "[server]\nname = 'mine'\nintrospection = false\n[server.limits]\nmax_connections = 5\nmax_requests = 3\n"
         "[[source]]\nkind = 'email_mock'\n[[source]]\nkind = 'poller'\nname = 'p'\nurl = 'http://x/'\nuri = 'a://b'"
     )
     app = configured_app(load(path))
     assert app.name == "mine"
     assert (app.settings.limits.max_connections, app.settings.max_requests) == (5, 3)
+    assert not app.settings.introspection
     assert [each.name for each in app.registry.sources()] == ["email", "p"]
 
 

@@ -184,6 +184,7 @@ async def test_requests_cancelled_at_any_step_leave_no_request(
     app = make_app()
     async with app.connect(revision=revision) as client:
         await _works(client)
+        await client.list_resources()  # what can change the list runs for a session that has asked for it
         await trio.testing.wait_all_tasks_blocked()
         tasks = living()
         operations: dict[str, Callable[[], Awaitable[object]]] = {

@@ -141,7 +141,7 @@ async def test_a_source_that_raises_at_once_and_always_hurts_nobody(autojump_clo
             assert "good://1" in seen
             await trio.sleep(60)
             await world.witness_is_served()
-            assert world.app.server.feeds["bad"].state == "failed" or attempts
+            assert world.app.sources.feeds["bad"].state == "failed" or attempts
     assert 3 < len(attempts) < 200, "it is tried again, ever more seldom"
 
 

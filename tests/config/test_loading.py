@@ -76,7 +76,7 @@ def test_without_anything_there_are_defaults() -> None:
     config = load()
     assert config.server == ServerTable()
     assert config.sources == ()
-    assert server_settings(config.server.limits) == ServerSettings()
+    assert server_settings(config.server) == ServerSettings()
     assert {str(each.origin) for each in config.settings()} == {"default"}
 
 
@@ -86,7 +86,7 @@ def test_a_file_sets_what_it_says(write: Write) -> None:
     assert (server.port, server.name, server.instructions) == (9000, "mine", "Be kind.")
     assert (server.log_level, server.log_format) == ("debug", "json")
     assert server.allowed_hosts == ["mcp.example.org"]
-    settings = server_settings(server.limits)
+    settings = server_settings(server)
     assert settings.limits.max_connections == 50
     assert settings.limits.stall_timeout == 60.0
     assert settings.limits.heartbeat == 5.0

@@ -73,8 +73,15 @@ async def check_requests(client: Driven, revision: str) -> None:
     assert name in ("notes", None)
     assert await client.do("lists") == {
         "tools": ["add", "fail"],
-        "resources": [TODAY],
-        "templates": ["note://archive/{day}"],
+        "resources": [
+            TODAY,
+            "mcptrio://supervision",
+            "mcptrio://subscriptions",
+            "mcptrio://sessions",
+            "mcptrio://alerts",
+            "mcptrio://sources/mcptrio",
+        ],
+        "templates": ["note://archive/{day}", "mcptrio://sources/{name}"],
         "prompts": ["greet"],
     }
     answer = await client.do("call", name="add", arguments={"a": 2, "b": 3})

@@ -1,4 +1,4 @@
-"""From a source's feed over the pump into the hub: order, backpressure, states, restarts."""
+"""From a source's feed over the pump into the hub: order, backpressure, restarts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from mcptrio.live import Change, Changes, Entry, Hub, InvalidUri, Pump, SourceState
+from mcptrio.live import Change, Changes, Entry, Hub, InvalidUri, Pump
 from mcptrio.live.pump import CAPACITY
 
 
@@ -139,40 +139,6 @@ async def test_after_the_end_nothing_can_be_reported() -> None:
     pump.close()
     with pytest.raises(trio.ClosedResourceError):
         await feed.updated("a:b")
-
-
-def test_a_state_is_told_once_for_each_change_of_it() -> None:
-    told: list[tuple[str, SourceState, str]] = []
-    pump = Pump(Hub())
-    feed = pump.feed("mail", lambda *state: told.append(state))
-    feed.starting()
-    assert told == []  # it is what it begins with
-    feed.live()
-    feed.live()
-    feed.polling()
-    feed.degraded("slow")
-    feed.degraded("slow")
-    feed.degraded("slower")
-    feed.failed("gone")
-    feed.starting()
-    assert told == [
-        ("mail", SourceState.LIVE, ""),
-        ("mail", SourceState.POLLING, ""),
-        ("mail", SourceState.DEGRADED, "slow"),
-        ("mail", SourceState.DEGRADED, "slower"),
-        ("mail", SourceState.FAILED, "gone"),
-        ("mail", SourceState.STARTING, ""),
-    ]
-    assert (feed.state, feed.reason) == (SourceState.STARTING, "")
-    pump.close()
-
-
-def test_a_feed_that_nobody_watches_keeps_its_state() -> None:
-    pump = Pump(Hub())
-    feed = pump.feed("mail")
-    feed.failed("why")
-    assert (feed.state, feed.reason) == (SourceState.FAILED, "why")
-    pump.close()
 
 
 async def test_changes_are_the_newest_of_each_uri_and_end_with_the_block() -> None:

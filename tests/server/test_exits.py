@@ -8,13 +8,13 @@ import pytest
 import trio
 import trio.testing
 
-from mcptrio import App, Feed
+from mcptrio import App, Feed, ServerSettings
 from tests.server.rig import House, Wire, cancelled, running, updated
 from tests.server.work import BOTH, call, connect
 
 
 def house() -> App:
-    app = App("house")
+    app = App("house", settings=ServerSettings(introspection=False))
 
     @app.tool
     async def tool() -> str:
@@ -166,7 +166,7 @@ async def test_a_source_that_exits_has_failed_and_comes_back() -> None:
 
     async with running(app) as home:
         await trio.testing.wait_all_tasks_blocked()
-        feed = app.server.feeds["leaving"]
+        feed = app.sources.feeds["leaving"]
         assert (feed.state.value, feed.reason) == ("failed", "SystemExit: usage: no")
         other = await home.connect(initialized=True)
         await other.subscribe("c:1", "a:fixed")
@@ -197,7 +197,7 @@ async def test_a_source_that_exits_in_a_nursery_has_failed_and_hurts_nobody(at_t
 
     async with running(app) as home:
         await trio.testing.wait_all_tasks_blocked()
-        assert app.server.feeds["leaving"].state.value == ("starting" if at_the_end else "failed")
+        assert app.sources.feeds["leaving"].state.value == ("starting" if at_the_end else "failed")
         other = await home.connect(initialized=True)
         await other.subscribe("a:fixed")
         await trio.sleep(60)

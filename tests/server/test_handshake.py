@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mcptrio import App, __version__
+from mcptrio.protocol.types import ClientInfo
 from tests.server.rig import (
     CAPABILITIES_KEY,
     ENVELOPE,
@@ -51,7 +52,7 @@ async def test_initialize_opens_a_session() -> None:
         result = await wire.result("tools/call", {"name": "echo", "arguments": {"text": "hi"}})
         assert result["content"] == [{"type": "text", "text": "hi"}]
         assert wire.peer.session is not None
-        assert wire.peer.session.client == "test 1"
+        assert wire.peer.client == ClientInfo(name="test", version="1")
 
 
 @pytest.mark.parametrize(

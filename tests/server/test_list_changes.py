@@ -128,7 +128,7 @@ async def test_creations_and_deletions_change_the_list_of_resources_and_updates_
 
 
 async def test_removing_changes_a_list_too() -> None:
-    app = App("house")
+    app = App("house", settings=ServerSettings(introspection=False))
     for change in CHANGES.values():
         change(app, 0)
     async with running(app) as home:

@@ -6,6 +6,7 @@ import pytest
 import trio.testing
 
 from mcptrio import App, Context
+from mcptrio.protocol.types import ClientInfo
 from tests.server.rig import INITIALIZE, Json, notification, request, running
 from tests.server.work import BOTH, Work, call, connect, text_of
 
@@ -127,7 +128,7 @@ async def test_nothing_but_the_name_and_version_of_a_client_makes_a_difference(o
         wire = await home.connect()
         await wire.result("initialize", {**INITIALIZE, "clientInfo": info})
         assert wire.peer.session is not None
-        assert wire.peer.session.client == "odd 2"
+        assert wire.peer.client == ClientInfo(name="odd", version="2")
         params: Json = {"_meta": {META + "clientInfo": info}}
         assert "tools" in await wire.result("tools/list", params, modern=True)
 

@@ -33,7 +33,7 @@ async def reader(id: str) -> str:
 
 
 def house(count: int, size: int) -> App:
-    app = App("house", settings=ServerSettings(page_size=size))
+    app = App("house", settings=ServerSettings(page_size=size, introspection=False))
     for number in range(count):
         app.catalog.add_tool(handler, name=f"n{number}")
         app.catalog.add_prompt(handler, name=f"n{number}")

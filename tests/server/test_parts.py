@@ -9,6 +9,9 @@ import trio
 import trio.testing
 
 from mcptrio import App, Feed, ServerSettings
+from mcptrio.live import Pump
+from mcptrio.server.flusher import Flusher
+from mcptrio.server.list_changes import ListChanges
 from mcptrio.server.slow_steps import SlowSteps
 from mcptrio.supervision import Escalation
 from tests.server.rig import House, Wire, cancelled, request, running, updated
@@ -34,13 +37,14 @@ async def test_a_source_that_crashes_comes_back_and_subscriptions_to_it_are_kept
     async with running(app) as home:
         wire = await home.connect(initialized=True)
         await wire.subscribe("a:1")
+        assert await wire.receive() == updated("a:1")  # the subscription has started it
         assert (await home.metrics())['mcptrio_source_state{source="flaky",state="live"}'] == 1
         crash.set()
         await trio.testing.wait_all_tasks_blocked()
         figures = await home.metrics()
         assert figures['mcptrio_source_state{source="flaky",state="failed"}'] == 1
         assert figures['mcptrio_source_state{source="flaky",state="live"}'] == 0
-        assert app.server.feeds["flaky"].reason == "ConnectionError: the service hung up"
+        assert app.sources.feeds["flaky"].reason == "ConnectionError: the service hung up"
         with trio.fail_after(60):
             assert await wire.receive() == updated("a:1")
         assert len(starts) == 2
@@ -100,27 +104,29 @@ async def test_a_source_that_returns_has_ended_and_is_not_restarted() -> None:
     assert app.hub.offset == 1
 
 
-@pytest.mark.parametrize("part", ["pump", "flusher", "list_changes"])
+@pytest.mark.parametrize("part", [Pump, Flusher, ListChanges])
 async def test_a_part_that_crashes_is_restarted_over_its_tables(
-    part: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    part: type[Pump | Flusher | ListChanges],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    app = App("house")
-    app.catalog.add_pattern("a:{id}")
     runs = 0
     crash = trio.Event()
-    body = getattr(app.server, part).run
+    body = part.run
 
-    async def run() -> None:
+    async def run(self: Pump | Flusher | ListChanges) -> None:
         nonlocal runs
         runs += 1
         if runs > 1:
-            return await body()
+            return await body(self)  # type: ignore[arg-type]  # it is the one of this very part
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(body)
+            nursery.start_soon(body, self)
             await crash.wait()
             raise ValueError("a bug")
 
-    monkeypatch.setattr(type(getattr(app.server, part)), "run", lambda self: run())
+    monkeypatch.setattr(part, "run", run)
+    app = App("house")
+    app.catalog.add_pattern("a:{id}")
 
     @app.source()
     async def source(feed: Feed) -> None:
@@ -314,8 +320,8 @@ async def test_a_part_that_cannot_be_kept_running_ends_the_app_with_its_error(
     async def broken(self: object) -> None:
         raise ValueError("a bug")
 
+    monkeypatch.setattr(Pump, "run", broken)
     app = App("house")
-    monkeypatch.setattr(type(app.server.pump), "run", broken)
     with pytest.raises(Escalation), trio.fail_after(600):
         async with running(app):
             await trio.sleep_forever()

@@ -99,7 +99,9 @@ async def test_what_happens_in_the_feed_reaches_a_real_poller() -> None:
                 name="releases", url=url, every="100ms", items="/releases", id="/id", uri="releases://{id}"
             )
             poller = Poller(settings)
-            nursery.start_soon(poller.run, Feed("releases", send))
+            polled = Feed("releases", send)
+            nursery.start_soon(poller.run, polled)
+            await polled.wait_started()
             assert len(await poller.list_items()) == len(feed.releases)
             for _ in range(3):
                 id, word = feed.step().split()

@@ -31,18 +31,15 @@ PATIENCE = 3600.0
 BIG = 256 * 1024
 """Bytes of a document from which on it is read in a thread: it would keep everybody else waiting."""
 
-FIRST_POLL = 5.0
-"""Seconds that a read or a list waits for the end of the first poll."""
-
 
 class Poller:
     """One installed poller: the last seen document, the changes not yet reported, and the task's body.
 
     All of that is here and not in the task, so a restart of the task announces nothing twice and loses
-    nothing. The first document is the baseline and announces nothing, unless
-    a poll had failed before it. After it, what can be read changes in
-    one step with the queue of changes: whoever is told of a change reads at least that change. A document that
-    cannot be used changes nothing; the last good one stays readable.
+    nothing. The first document is the baseline and announces nothing, unless a poll failed before it or somebody
+    looked for it in vain. After it, what can be read changes in one step with the queue of changes: whoever is told
+    of a change reads at least that change. A document that cannot be used changes nothing; the last good one stays
+    readable, as it does while the task does not run; what changed meanwhile is announced when it runs again.
     """
 
     def __init__(
@@ -70,7 +67,8 @@ class Poller:
         self._snapshot: Snapshot | None = None
         self._changed_at: dict[str, datetime] = {}
         self._outstanding = Outstanding()
-        self._asked = trio.Event()
+        self._missed = False
+        """Whether somebody may have been told that there is nothing, before there was a first document."""
 
     async def run(self, feed: Feed) -> None:
         """Poll until cancelled: at once, then at intervals, later after failures. The body of a task.
@@ -95,15 +93,14 @@ class Poller:
                 await self._take(document, feed.name)
         except FetchFailed as failure:
             self._failures += 1
-            self._asked.set()
+            self._missed = True
             report = feed.failed if failure.lasting else feed.degraded
             report(str(failure))
             pause = self._backoff.delay(self._failures, self._random)
             return max(pause, min(failure.retry_after or 0.0, PATIENCE))
         self._failures = 0
-        self._asked.set()
         if self._snapshot is not None and self._snapshot.problem:
-            feed.degraded(self._snapshot.problem)
+            feed.degraded(self._snapshot.problem, current=True)
         else:
             feed.polling()
         jitter = self._settings.jitter
@@ -148,13 +145,12 @@ class Poller:
         except BadDocument as error:
             raise FetchFailed(f"{shown_url(self._settings.url)}: {error}", lasting=True) from error
         if self._snapshot is None:
-            # The baseline is silent, unless an earlier poll failed: then readers were told that there is nothing.
-            before = {} if self._asked.is_set() else snapshot.items
+            before = {} if self._missed else snapshot.items
             return snapshot, differences(before, snapshot.items, source=source)
         return snapshot, differences(self._snapshot.items, snapshot.items, source=source)
 
     async def read_item(self, id: str) -> str:
-        """The JSON of one item as last seen. While the first poll is under way it waits, at most `FIRST_POLL`.
+        """The JSON of one item as last seen.
 
         Raises:
             ResourceNotFound: the last seen document has no such item, or none was seen yet.
@@ -172,7 +168,7 @@ class Poller:
         return item.content.decode()
 
     async def list_items(self) -> list[Resource]:
-        """All items, in the order of the document as last seen. Waits as `read_item` does.
+        """All items, in the order of the document as last seen.
 
         `lastModified` is when the poller saw the item appear or change; none for one that has been as it is
         since the first poll.
@@ -190,9 +186,44 @@ class Poller:
         )
 
     async def _items(self) -> Mapping[str, Item]:
-        with trio.move_on_after(FIRST_POLL):
-            await self._asked.wait()
-        return {} if self._snapshot is None else self._snapshot.items
+        await trio.lowlevel.checkpoint()
+        if self._snapshot is None:
+            self._missed = True
+            return {}
+        return self._snapshot.items
+
+    def install(self, registry: Registry) -> None:
+        """Offer what is seen as resources, and have it run: by demand, unless the settings say always.
+
+        Raises:
+            ValueError: the source's name or its URI is taken.
+        """
+        settings = self._settings
+        what = f"from {shown_url(settings.url)}, last seen by the poller {settings.name}"
+        if settings.items is None:
+            registry.catalog.add_resource(
+                settings.uri,
+                self.read_document,
+                name=settings.name,
+                description=f"The document {what}",
+                mime_type=settings.mime_type,
+            )
+        else:
+            registry.catalog.add_template(
+                settings.uri,
+                self.read_item,
+                name=settings.name,
+                description=f"An item {what}",
+                mime_type=settings.mime_type,
+                list=self.list_items,
+            )
+        registry.add_source(
+            settings.name,
+            self.run,
+            pattern=settings.uri,
+            linger=seconds(settings.linger),
+            always=settings.always,
+        )
 
 
 def install(registry: Registry, settings: PollerSettings) -> None:
@@ -202,26 +233,7 @@ def install(registry: Registry, settings: PollerSettings) -> None:
         SecretMissing: a header's value is not where the settings say.
         ValueError: the source's name or its URI is taken.
     """
-    poller = Poller(settings)
-    what = f"from {shown_url(settings.url)}, last seen by the poller {settings.name}"
-    if settings.items is None:
-        registry.catalog.add_resource(
-            settings.uri,
-            poller.read_document,
-            name=settings.name,
-            description=f"The document {what}",
-            mime_type=settings.mime_type,
-        )
-    else:
-        registry.catalog.add_template(
-            settings.uri,
-            poller.read_item,
-            name=settings.name,
-            description=f"An item {what}",
-            mime_type=settings.mime_type,
-            list=poller.list_items,
-        )
-    registry.add_source(settings.name, poller.run)
+    Poller(settings).install(registry)
 
 
 def _open_client(timeout: float) -> AbstractAsyncContextManager[HttpClient]:

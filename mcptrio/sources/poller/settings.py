@@ -44,6 +44,7 @@ class PollerSettings(Struct, tag_field="kind", tag="poller", forbid_unknown_fiel
     MOST_EVERY: ClassVar[float] = 30 * 86_400.0
     MOST_TIMEOUT: ClassVar[float] = 600.0
     MOST_BODY: ClassVar[int] = 64 * 1024 * 1024
+    MOST_LINGER: ClassVar[float] = 30 * 86_400.0
 
     name: str
     url: str
@@ -61,6 +62,10 @@ class PollerSettings(Struct, tag_field="kind", tag="poller", forbid_unknown_fiel
     mime_type: str = "application/json"
     jitter: float = 0.1
     """Each pause is longer or shorter by a random part of itself up to this one (0 to 1)."""
+    linger: Duration = "30s"
+    """How long it is polled on after the last client that wanted it has gone."""
+    always: bool = False
+    """Poll from the start of the server to its end, whether anybody wants it or not."""
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -74,6 +79,7 @@ class PollerSettings(Struct, tag_field="kind", tag="poller", forbid_unknown_fiel
             _check_header(name, value)
         seconds_between("every", self.every, self.LEAST_EVERY, self.MOST_EVERY)
         seconds_between("timeout", self.timeout, 0.001, self.MOST_TIMEOUT)
+        seconds_between("linger", self.linger, 0.0, self.MOST_LINGER)
         if not 1 <= self.max_body <= self.MOST_BODY:
             raise ValueError(
                 f"`max_body` is {self.max_body}, but must be between 1 and {self.MOST_BODY} bytes"

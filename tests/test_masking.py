@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from mcptrio.cli.masking import MASK, MAX_DEPTH, MAX_TEXT, is_secret, mask, mask_text, printable
+from mcptrio.masking import MASK, MAX_DEPTH, MAX_TEXT, is_secret, mask, mask_text, printable
 
 SECRET = "hunter2-hunter2"
 

@@ -1,0 +1,76 @@
+"""`mcptrio://sessions`: who is connected, as far as may be told."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from mcptrio.introspection.document import MOST, Document, utc
+from mcptrio.introspection.redaction import LONGEST_NAME, child_name, shown
+from mcptrio.protocol.types import ClientInfo
+from mcptrio.server.peer import Peer
+
+
+class SessionClient(Document, frozen=True, kw_only=True):
+    """Who a client says it is."""
+
+    name: str
+    version: str
+
+
+class SessionEntry(Document, frozen=True, kw_only=True):
+    """One peer. `id` is its number, by which the log calls it too; its address is shown to nobody.
+
+    `revision` is that of its session, without one that of its requests, null before the first. `requests` are those
+    that run now, `pending_bytes` what it has not accepted yet.
+    """
+
+    id: str
+    revision: str | None
+    client: SessionClient | None
+    since: datetime
+    subscriptions: int
+    listens: int
+    requests: int
+    pending_bytes: int
+
+
+class SessionsDocument(Document, frozen=True, kw_only=True):
+    """All peers: those that are behind first, then by age.
+
+    What changes with every request (`requests`, `pendingBytes`) is as of the read, and announces no update: a client that
+    reads after each update would otherwise be told of its own reads for ever.
+    """
+
+    total: int
+    sessions: list[SessionEntry]
+    truncated: bool
+
+
+def sessions_document(peers: Iterable[Peer], subscriptions: Callable[[Peer], int]) -> SessionsDocument:
+    """From the peers, and a function that says how many subscriptions one has."""
+    everyone = list(peers)
+    first = heapq.nsmallest(MOST, everyone, key=lambda peer: (-peer.wire.pending_bytes, peer.since))
+    return SessionsDocument(
+        total=len(everyone),
+        sessions=[_entry(peer, subscriptions(peer)) for peer in first],
+        truncated=len(everyone) > MOST,
+    )
+
+
+def _entry(peer: Peer, subscriptions: int) -> SessionEntry:
+    return SessionEntry(
+        id=child_name(peer.name),
+        revision=None if peer.revision is None else peer.revision.value,
+        client=None if peer.client is None else _client(peer.client),
+        since=utc(peer.since),
+        subscriptions=subscriptions,
+        listens=len(peer.listens),
+        requests=len(peer.requests),
+        pending_bytes=peer.wire.pending_bytes,
+    )
+
+
+def _client(client: ClientInfo) -> SessionClient:
+    return SessionClient(name=shown(client.name, LONGEST_NAME), version=shown(client.version, LONGEST_NAME))

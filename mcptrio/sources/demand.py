@@ -1,0 +1,172 @@
+"""Demand: which parts of a source are to run, because somebody wants them. Sans-IO: times are passed in."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+class Stage(enum.Enum):
+    """What a part that somebody wants, or that still runs, is doing."""
+
+    WAITING = enum.auto()
+    """It has no task. It gets one as soon as tasks can be started."""
+    RUNNING = enum.auto()
+    """It has a task, or one that crashed and is about to be started again."""
+    STOPPING = enum.auto()
+    """Its task was told to stop and has not ended yet."""
+    DONE = enum.auto()
+    """Its task has ended by itself. It gets no other one for those who want it now."""
+
+
+@dataclass(slots=True)
+class _Part:
+    wants: int = 0
+    stage: Stage = Stage.WAITING
+
+
+class Demand:
+    """Counts who wants each part of one source, and decides when its task starts and when it is to stop.
+
+    A part is started by its first want, and stopped when nobody has wanted it for `linger` seconds. What is
+    wanted while its task stops starts again after the end of that; what ended by itself starts again when all
+    who want it have gone and somebody comes. While no tasks can be started (`closed`, as it begins) wants are
+    kept; `opened` starts what is wanted then.
+
+    A method that says that a part starts counts it as started: the caller starts it in the same step. A part that
+    nobody wants and that has no task is not kept.
+    """
+
+    def __init__(self, linger: float) -> None:
+        self._linger = linger
+        self._open = False
+        self._parts: dict[str, _Part] = {}
+        self._lingering: dict[str, float] = {}
+        """Until when; all linger equally long, so the order in which they began is the one in which they end."""
+
+    # Who wants what.
+
+    def want(self, part: str) -> bool:
+        """Somebody more wants a part. Whether to start it now."""
+        entry = self._parts.get(part)
+        if entry is None:
+            entry = self._parts[part] = _Part()
+        entry.wants += 1
+        self._lingering.pop(part, None)
+        if entry.stage is Stage.WAITING and self._open:
+            entry.stage = Stage.RUNNING
+            return True
+        return False
+
+    def unwant(self, part: str, now: float) -> None:
+        """Takes back one `want`.
+
+        Raises:
+            KeyError: there is none to take back.
+        """
+        entry = self._parts[part]
+        if not entry.wants:
+            raise KeyError(part)
+        entry.wants -= 1
+        if not entry.wants:
+            self._unwanted(part, entry, now)
+
+    def _unwanted(self, part: str, entry: _Part, now: float) -> None:
+        if entry.stage is Stage.RUNNING:
+            self._lingering[part] = now + self._linger
+        elif entry.stage is not Stage.STOPPING:
+            del self._parts[part]
+
+    # Time.
+
+    def next_due(self) -> float:
+        """When `due` will have something to stop; infinity if nothing lingers."""
+        for at in self._lingering.values():
+            return at
+        return math.inf
+
+    def due(self, now: float) -> list[str]:
+        """What is to be told to stop now, because its linger is over."""
+        stopping: list[str] = []
+        for part, at in self._lingering.items():
+            if at > now:
+                break
+            stopping.append(part)
+        for part in stopping:
+            del self._lingering[part]
+            self._parts[part].stage = Stage.STOPPING
+        return stopping
+
+    # What becomes of tasks.
+
+    def opened(self) -> list[str]:
+        """Tasks can be started from now on. Returns what to start, in the order in which it was first wanted."""
+        self._open = True
+        starting = [part for part, entry in self._parts.items() if entry.stage is Stage.WAITING]
+        for part in starting:
+            self._parts[part].stage = Stage.RUNNING
+        return starting
+
+    def closed(self) -> None:
+        """No task can be started from now on, and none is left, or will be soon. Idempotent.
+
+        What becomes of a task after this makes no difference any more.
+        """
+        self._open = False
+        self._lingering.clear()
+        self._parts = {part: _Part(entry.wants) for part, entry in self._parts.items() if entry.wants}
+
+    def returned(self, part: str) -> None:
+        """A part's task has ended by itself and is not started again by its supervisor."""
+        entry = self._parts.get(part)
+        if entry is not None and entry.stage is Stage.RUNNING:
+            entry.stage = Stage.DONE
+            self._drop_unwanted(part, entry)
+
+    def stopped(self, part: str) -> bool:
+        """A part's task has ended because it was told to. Whether to start the part now.
+
+        Where this did not ask for it somebody else did, who has his reasons: then it counts as `returned`.
+        """
+        entry = self._parts.get(part)
+        if entry is None or entry.stage is not Stage.STOPPING:
+            self.returned(part)
+            return False
+        if entry.wants and self._open:
+            entry.stage = Stage.RUNNING
+            return True
+        entry.stage = Stage.WAITING
+        self._drop_unwanted(part, entry)
+        return False
+
+    def restarted(self, part: str) -> None:
+        """Somebody else has started a part again that was done."""
+        entry = self._parts.get(part)
+        if entry is not None and entry.stage is Stage.DONE:
+            entry.stage = Stage.RUNNING
+
+    def _drop_unwanted(self, part: str, entry: _Part) -> None:
+        if not entry.wants:
+            self._lingering.pop(part, None)
+            del self._parts[part]
+
+    # To be looked at.
+
+    def stage(self, part: str) -> Stage | None:
+        """Where a part stands; None for one that nobody wants and that has no task."""
+        entry = self._parts.get(part)
+        return None if entry is None else entry.stage
+
+    def wants(self, part: str) -> int:
+        """How many want a part."""
+        entry = self._parts.get(part)
+        return 0 if entry is None else entry.wants
+
+    def __len__(self) -> int:
+        """How many parts are wanted or have a task."""
+        return len(self._parts)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._parts))
