@@ -120,10 +120,6 @@ class Alerts:
         if (part, reason) in self._open:
             self._set_due((part, reason), math.inf)
 
-    def is_open(self, part: str, reason: str) -> bool:
-        """Whether it is, as far as it was settled."""
-        return (part, reason) in self._open
-
     def settle(self, now: float) -> None:
         """Resolve what is due, in the order in which it was. Costs nothing when nothing is."""
         if now < self._soonest:

@@ -6,8 +6,8 @@
 | a source has failed | `sources/{name}` | error | when it works, if less well, or is idle |
 | a child crashed and is restarted | `{supervisor}/{child}` | error | when it has run for 10 s since, or was stopped |
 | a child crashed and is not restarted | `{supervisor}/{child}` | error | 60 s later, if it crashed no more |
-| a child of a `simple_one_for_one` crashed | `{supervisor}` | error | 60 s after the last one |
-| a child overstays its shutdown deadline | `{supervisor}/{child}`, or `{supervisor}` | warning | when it has ended |
+| a child of a `simple_one_for_one` crashed | `{supervisor}`; of a source `sources/{name}` | error | 60 s after the last one |
+| a child overstays its shutdown deadline | as for a crash | warning | when it has ended |
 | a supervisor has given up | `{supervisor}` | critical | when it has run again for 10 s |
 | the pump set a change aside | `pump` | error | 60 s after the last one |
 | the hub was rebuilt | `hub` | critical | 60 s later |
@@ -47,13 +47,13 @@ _WELL = (SourceState.LIVE, SourceState.POLLING, SourceState.IDLE)
 class Conditions:
     """Takes facts, synchronously, and keeps the alerts as the table above says.
 
-    `is_dynamic` says of a supervisor's name whether its strategy is `simple_one_for_one`: its children come in
-    thousands, so they share one alert.
+    `shared_part` gives, of a supervisor's name, the part for which all its children have one alert, because its
+    strategy is `simple_one_for_one` and they come in thousands; None where each child has its own.
     """
 
-    def __init__(self, alerts: Alerts, is_dynamic: Callable[[str], bool]) -> None:
+    def __init__(self, alerts: Alerts, shared_part: Callable[[str], str | None]) -> None:
         self._alerts = alerts
-        self._is_dynamic = is_dynamic
+        self._shared_part = shared_part
         # Part by supervisor and child. Bounded by the tasks that overstay: each is in it until it ends.
         self._overstaying: dict[tuple[str, str], str] = {}
         self.crowded: dict[str, str] = {}
@@ -93,15 +93,15 @@ class Conditions:
                 self._ended(report)
                 alerts.resolve(_part(report), CRASHED, now)
             case Event.OVERSTAYED:
-                part = report.supervisor if self._is_dynamic(report.supervisor) else _part(report)
+                part = self._shared_part(report.supervisor) or _part(report)
                 self._overstaying[report.supervisor, report.child] = part
                 message = f"{child_name(report.child)} was told to stop and still runs after its deadline"
                 alerts.trigger(part, OVERSTAYED, Severity.WARNING, message, now)
 
     def _crashed(self, report: Report, error: BaseException) -> None:
         part, message = _part(report), error_line(error)
-        if self._is_dynamic(report.supervisor):
-            part, message = report.supervisor, f"{child_name(report.child)}: {message}"
+        if (shared := self._shared_part(report.supervisor)) is not None:
+            part, message = shared, f"{child_name(report.child)}: {message}"
         # Where it is restarted, `RESTARTING` follows in the same step and takes the time away.
         self._alerts.trigger(part, CRASHED, Severity.ERROR, message, report.at, until=report.at + QUIET)
 

@@ -27,12 +27,13 @@ def install(
         ValueError: there is a source named `mcptrio`, or it was done already.
     """
     observer = Observer(server, pump, sources, reports)
-    server.metrics.register(AlertsCollector(observer.counts))
+    server.metrics.register(AlertsCollector(lambda: observer.look().counts()))
     if server.settings.introspection:
         resources = OwnResources(server, hub, sources, observer)
         updates = Updates(hub, resources.stamp)
         resources.offer(registry.catalog)
-        registry.add_source(NAME, updates.run, pattern=PATTERNS, linger=0.0)
+        # Always: it does nothing until somebody subscribes, and so a read does not start and stop it.
+        registry.add_source(NAME, updates.run, pattern=PATTERNS, always=True)
 
         def added(spec: SourceSpec) -> None:
             server.list_changes.changed(ListKind.RESOURCES)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import trio
 
-from mcptrio.introspection.alerts import Alerts, Severity
+from mcptrio.introspection.alerts import Alerts
 from mcptrio.introspection.conditions import Conditions
 from mcptrio.introspection.document import utc
 from mcptrio.live import Change, Pump, SourceState
@@ -24,7 +22,8 @@ class Observer:
 
     def __init__(self, server: Server, pump: Pump, sources: SourceTree, reports: Reports) -> None:
         self._alerts = Alerts(utc)
-        self._conditions = Conditions(self._alerts, self._is_dynamic)
+        self._conditions = Conditions(self._alerts, self._shared_part)
+        self._sources = sources
         self._server = server
         self._run: trio.lowlevel.TrioToken | None = None
         self._rebuilt = server.rebuilt_total
@@ -34,15 +33,12 @@ class Observer:
         pump.on_set_aside(self._set_aside)
 
     def look(self) -> Alerts:
-        """The alerts as they are now."""
-        now = self._now()
-        self._watch(now)
-        self._alerts.settle(now)
+        """The alerts as they are now; outside of a run of Trio, which has no now, as they were when somebody last looked."""
+        if trio.lowlevel.in_trio_run():
+            now = self._now()
+            self._watch(now)
+            self._alerts.settle(now)
         return self._alerts
-
-    def counts(self) -> Mapping[Severity, int]:
-        """How many alerts are open. Outside of a run of Trio as they were at its end."""
-        return (self.look() if trio.lowlevel.in_trio_run() else self._alerts).counts()
 
     def _reported(self, report: Report) -> None:
         self._now()
@@ -77,10 +73,8 @@ class Observer:
             self._alerts.settle_all(now)
         return now
 
-    def _is_dynamic(self, name: str) -> bool:
-        if name not in self._dynamic:
-            self._dynamic |= {
-                supervisor.name: supervisor.strategy is Strategy.SIMPLE_ONE_FOR_ONE
-                for supervisor in supervisors(self._server.root)
-            }
-        return self._dynamic.get(name, False)
+    def _shared_part(self, name: str) -> str | None:
+        for supervisor in supervisors(self._server.root):
+            if supervisor.name == name and supervisor.strategy is Strategy.SIMPLE_ONE_FOR_ONE:
+                return f"sources/{name}" if name in self._sources.names() else name
+        return None

@@ -11,7 +11,7 @@ LONGEST = 500
 LONGEST_NAME = 100
 """Characters shown of a name or a version."""
 
-_NUMBERED = re.compile(r".* (#[0-9]+)", re.DOTALL)
+_CONNECTION = re.compile(r"(?:connection|memory) .*(#[0-9]+)", re.DOTALL)
 
 
 def shown(text: str, longest: int = LONGEST) -> str:
@@ -23,9 +23,9 @@ def shown(text: str, longest: int = LONGEST) -> str:
 
 
 def child_name(name: str) -> str:
-    """The name of a supervisor's child. Of a connection's the number alone: the rest is somebody's address."""
-    numbered = _NUMBERED.fullmatch(name)
-    return numbered[1] if numbered else shown(name)
+    """The name of a supervisor's child. Of a connection's its number alone: the rest is somebody's address."""
+    connection = _CONNECTION.fullmatch(name)
+    return f"connection {connection[1]}" if connection else shown(name)
 
 
 def error_type(error: BaseException) -> str:

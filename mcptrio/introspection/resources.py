@@ -92,10 +92,16 @@ class OwnResources:
     # Reading.
 
     async def read_supervision(self) -> Supervised:
+        """`mcptrio://supervision`."""
         await trio.lowlevel.checkpoint()
         return supervision_document(self._server.root, self._server.since)
 
     async def read_source(self, name: str) -> SourceDocument:
+        """`mcptrio://sources/{name}`.
+
+        Raises:
+            ResourceNotFound: there is no such source.
+        """
         await trio.lowlevel.checkpoint()
         source = self._sources.describe(name)
         if source is None:
@@ -103,14 +109,17 @@ class OwnResources:
         return source_document(source)
 
     async def list_sources(self) -> list[str]:
+        """The URIs of all sources."""
         await trio.lowlevel.checkpoint()
         return [self._source_template.expand({"name": name}) for name in self._sources.names()]
 
     async def read_subscriptions(self) -> SubscriptionsDocument:
+        """`mcptrio://subscriptions`."""
         await trio.lowlevel.checkpoint()
         return subscriptions_document(self._hub.statistics().subscriptions, self._hub.audiences())
 
     async def read_sessions(self) -> SessionsDocument:
+        """`mcptrio://sessions`."""
         await trio.lowlevel.checkpoint()
         peers = (peer for endpoint in self._server.endpoints for peer in endpoint.peers.values())
         return sessions_document(peers, self._subscriptions_of)
@@ -122,6 +131,7 @@ class OwnResources:
         return sum(self._hub.count(subscriber.outbox) for subscriber in subscribers)
 
     async def read_alerts(self) -> AlertsDocument:
+        """`mcptrio://alerts`."""
         await trio.lowlevel.checkpoint()
         return alerts_document(self._observer.look())
 

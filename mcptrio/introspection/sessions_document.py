@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from mcptrio.introspection.document import MOST, Document, utc
-from mcptrio.introspection.redaction import LONGEST_NAME, child_name, shown
+from mcptrio.introspection.redaction import LONGEST_NAME, shown
 from mcptrio.protocol.types import ClientInfo
 from mcptrio.server.peer import Peer
 
@@ -61,7 +61,7 @@ def sessions_document(peers: Iterable[Peer], subscriptions: Callable[[Peer], int
 
 def _entry(peer: Peer, subscriptions: int) -> SessionEntry:
     return SessionEntry(
-        id=child_name(peer.name),
+        id=peer.name.rpartition(" ")[2],
         revision=None if peer.revision is None else peer.revision.value,
         client=None if peer.client is None else _client(peer.client),
         since=utc(peer.since),

@@ -326,3 +326,24 @@ def test_a_list_function_takes_no_arguments_and_needs_its_template() -> None:
         catalog.set_list("item://{id}", weather)
     with pytest.raises(ValueError, match="no template"):
         catalog.set_list("other://{id}", takes_nothing)
+
+
+async def test_what_a_server_tells_of_itself_is_listed_after_all_others() -> None:
+    catalog = Catalog()
+
+    async def read() -> str:
+        return ""
+
+    async def item(id: str) -> str:
+        return id
+
+    async def ids() -> list[str]:
+        return ["1"]
+
+    catalog.add_resource("mcptrio://a", read)
+    catalog.add_template("mcptrio://b/{id}", item, list=ids)
+    catalog.add_template("item://{id}", item, list=ids)
+    catalog.add_resource("a://b", read)
+    listed = await catalog.list_resources(a_context())
+    assert [each.uri for each in listed] == ["a://b", "item://1", "mcptrio://a", "mcptrio://b/1"]
+    assert [each.uri_template for each in catalog.templates()] == ["item://{id}", "mcptrio://b/{id}"]

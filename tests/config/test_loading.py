@@ -98,6 +98,12 @@ def test_a_file_sets_what_it_says(write: Write) -> None:
     assert mail.rate == 2
 
 
+@pytest.mark.parametrize("offered", [True, False])
+def test_whether_the_server_tells_of_itself_is_a_setting(write: Write, offered: bool) -> None:
+    config = load(write(f"[server]\nintrospection = {str(offered).lower()}\n"))
+    assert server_settings(config.server).introspection is offered
+
+
 def test_every_value_says_where_it_comes_from(write: Write) -> None:
     config = load(write(FULL), environ={"MCP_MAX_CONNECTIONS": "7"}, flags={"--port": 0, "--host": None})
     origins = {dotted(each.path): (each.value, str(each.origin)) for each in config.settings()}

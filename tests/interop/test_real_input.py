@@ -61,6 +61,7 @@ async def polled(tmp_path: Path) -> AsyncIterator[Releases]:
             items = "/releases"
             id = "/id"
             uri = "releases://{{id}}"
+            always = true
             """
         )
         async with mcptrio("serve", config) as server:

@@ -24,7 +24,9 @@ class Scene:
     alerts: Alerts = field(default_factory=lambda: Alerts(lambda at: EPOCH + timedelta(seconds=at)))
 
     def __post_init__(self) -> None:
-        self.conditions = Conditions(self.alerts, lambda name: name in ("peers", "rooms"))
+        self.conditions = Conditions(
+            self.alerts, lambda name: {"peers": "peers", "rooms": "sources/rooms"}.get(name)
+        )
 
     def report(self, event: Event, where: str = "root/pump", error: BaseException | None = None) -> None:
         supervisor, _, child = where.partition("/")
@@ -124,12 +126,12 @@ def test_a_normal_end_is_no_alert(scene: Scene) -> None:
 
 def test_children_that_come_in_thousands_share_one_alert(scene: Scene) -> None:
     for number in range(1000):
-        scene.crash(f"peers/203.0.113.7:{number} #{number}", restarted=False)
+        scene.crash(f"peers/connection 203.0.113.7:{number} #{number}", restarted=False)
     scene.crash("rooms/chat://general")
     scene.report(Event.STARTED, "rooms/chat://general")
-    assert scene.open(59.9) == [("error", "peers", "crashed", 1000), ("error", "rooms", "crashed", 1)]
+    assert scene.open(59.9) == [("error", "peers", "crashed", 1000), ("error", "sources/rooms", "crashed", 1)]
     assert [alert.message for alert in scene.alerts.open()] == [
-        "#999: ValueError: password=***",
+        "connection #999: ValueError: password=***",
         "chat://general: ValueError: password=***",
     ]
     assert scene.open(0.1) == []

@@ -213,7 +213,7 @@ class TestSupervision:
             restart = Restart.TEMPORARY if number % 8 else Restart.TRANSIENT
             backoff = Backoff(initial=9.0, maximum=9.0, jitter=False)
             peers.start_child_nowait(
-                ChildSpec(f"203.0.113.7:{number} #{number}", body, restart, backoff=backoff)
+                ChildSpec(f"connection 203.0.113.7:{number} #{number}", body, restart, backoff=backoff)
             )
         before = supervision_document(peers, 0.0)
         assert before.children == []
@@ -226,7 +226,7 @@ class TestSupervision:
         }
         assert document.children is not msgspec.UNSET
         assert (len(document.children), document.truncated) == (MOST_TROUBLED, True)
-        assert document.children[1].name == "#8"
+        assert document.children[1].name == "connection #8"
         assert "203.0.113" not in encoded(document)
         nursery.cancel_scope.cancel()
 

@@ -51,8 +51,10 @@ def test_any_text_can_be_shown(text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("connection 203.0.113.7:40122 #12", "#12"),
-        ("memory #3", "#3"),
+        ("connection 203.0.113.7:40122 #12", "connection #12"),
+        ("connection [2001:db8::1]:40122 #12", "connection #12"),
+        ("memory client #3", "connection #3"),
+        ("worker #3", "worker #3"),
         ("list changes", "list changes"),
         ("issue://tracker/7#12", "issue://tracker/7#12"),
         (f"api://me:{SECRET}@example.org/x", "api://***@example.org/x"),
