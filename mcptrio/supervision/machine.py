@@ -122,8 +122,6 @@ class Machine(Lives):
             self._exited(child, error, now)
         else:
             self._decide(child, error, now)
-        if fatal:
-            self._give_up()
         self._settle(now)
 
     def stop(self, child: ChildRecord, now: float, then: Then = Then.STOP) -> bool:
@@ -178,8 +176,9 @@ class Machine(Lives):
 
     def overdue(self, now: float) -> None:
         """The deadline of the group that is being stopped has passed."""
-        for child in tuple(self.awaited):
-            self._overstayed(child, now)
+        for child in reversed(tuple(self.children.values())):
+            if child in self.awaited:
+                self._overstayed(child, now)
         self._settle(now)
 
     def end(self) -> Escalation | StartFailed | None:

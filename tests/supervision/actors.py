@@ -32,12 +32,12 @@ class Actor:
     async def run(self) -> None:
         await self._live(trio.TASK_STATUS_IGNORED)
 
-    async def _live(self, task_status: trio.TaskStatus[None]) -> None:
+    async def _live(self, status: trio.TaskStatus[None]) -> None:  # noqa: ASYNC128  it is handed on
         self.starts.append(trio.current_time())
         self.alive += 1
         self._told = trio.Event()
         try:
-            if await self._begin(task_status):
+            if await self._begin(status):
                 await self._told.wait()
                 if self._order is not None:
                     raise self._order
@@ -50,9 +50,9 @@ class Actor:
             self.alive -= 1
             self.ends.append(trio.current_time())
 
-    async def _begin(self, task_status: trio.TaskStatus[None]) -> bool:
+    async def _begin(self, status: trio.TaskStatus[None]) -> bool:
         """What the body does first; whether it goes on then."""
-        task_status.started()
+        status.started()
         return True
 
     async def finish(self) -> None:
@@ -89,14 +89,16 @@ class Starter(Actor):
         super().__init__(linger)
         self._script: tuple[float | Exception | None, ...] = script or (0.0,)
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(  # noqa: ASYNC128  it is handed on
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
         await self._live(task_status)
 
     def succeed(self) -> None:
         """From now on it is ready at once."""
         self._script = (0.0,)
 
-    async def _begin(self, task_status: trio.TaskStatus[None]) -> bool:
+    async def _begin(self, status: trio.TaskStatus[None]) -> bool:  # noqa: ASYNC128  it is handed on
         step = self._script[min(len(self.starts), len(self._script)) - 1]
         if step is None or isinstance(step, Exception):
             await trio.sleep(FAILING)
@@ -104,7 +106,7 @@ class Starter(Actor):
                 return False
             raise step
         await trio.sleep(step)
-        return await super()._begin(task_status)
+        return await super()._begin(status)
 
     def starting_spec(
         self,

@@ -54,6 +54,7 @@ class Invariants:
         self._fatal: WeakKeyDictionary[Machine, list[BaseException]] = WeakKeyDictionary()
         self._monitors: WeakKeyDictionary[Monitor, str] = WeakKeyDictionary()
         self._open_monitors = 0
+        self._closing: set[Lives] = set()  # telling the next group to stop, just now
 
     def settle(self) -> None:
         """Raises AssertionError if anything was wrong."""
@@ -72,10 +73,11 @@ class Invariants:
         self._demand(state in TRANSITIONS[child.state], f"{name}: {child.state.value} -> {state.value}")
         if not isinstance(machine, Machine) or machine.children.get(child.spec.name) is not child:
             return
-        if state is STOPPING and child.then is not Then.FAIL:
-            # One that is stopped in its turn: of the whole supervisor, or of a restart.
-            closing = machine.phase is Phase.CLOSING
-            if closing and machine._strategy is not Strategy.SIMPLE_ONE_FOR_ONE or child.then is Then.RESTART:
+        if state is STOPPING:
+            # In its turn, of the whole supervisor or of a restart; anyone may tell a child to stop out of turn.
+            closing = machine in self._closing
+            in_turn = closing and machine._strategy is not Strategy.SIMPLE_ONE_FOR_ONE
+            if in_turn or child.then is Then.RESTART:
                 for other in reversed(machine.children.values()):
                     if other is child:
                         break
@@ -139,12 +141,20 @@ class Invariants:
 
     def watch(self, monkeypatch: pytest.MonkeyPatch) -> None:
         plain_enter, plain_end, plain_ended = Lives._enter, Machine.end, Machine.ended
+        plain_stop_group = Machine.stop_group
         plain_init, plain_run, plain_body = Supervisor.__init__, Supervisor.run, Supervisor._body
         plain_monitor, plain_tell, plain_close = Monitor.__init__, Monitor.tell, Monitor.close
 
         def enter(lives: Lives, child: ChildRecord, state: ChildState, now: float) -> None:
             self.entering(lives, child, state)
             plain_enter(lives, child, state, now)
+
+        def stop_group(machine: Machine, group: list[ChildRecord], now: float) -> float | None:
+            self._closing.add(machine)
+            try:
+                return plain_stop_group(machine, group, now)
+            finally:
+                self._closing.discard(machine)
 
         def end(machine: Machine) -> Escalation | StartFailed | None:
             outcome = plain_end(machine)
@@ -177,7 +187,7 @@ class Invariants:
             plain_init(supervisor, *args, on_report=told, **options)  # type: ignore[arg-type]
             read = self.reader(supervisor)
 
-        async def run(
+        async def run(  # noqa: ASYNC128  it is handed on
             supervisor: Supervisor, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
         ) -> None:
             if supervisor._machine.phase is not Phase.IDLE:
@@ -221,6 +231,7 @@ class Invariants:
             plain_close(monitor)
 
         monkeypatch.setattr(Lives, "_enter", enter)
+        monkeypatch.setattr(Machine, "stop_group", stop_group)
         monkeypatch.setattr(Machine, "end", end)
         monkeypatch.setattr(Machine, "ended", ended)
         monkeypatch.setattr(Supervisor, "__init__", init)

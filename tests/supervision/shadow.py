@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from random import Random
 
 from mcptrio.supervision import (
     AutoShutdown,
     ChildSpec,
-    Down,
+    ChildState,
     Escalation,
     Intensity,
     Report,
@@ -20,6 +21,7 @@ from mcptrio.supervision.lives import Phase, Shell
 from mcptrio.supervision.machine import Machine
 from mcptrio.supervision.record import ChildRecord, Then
 from tests.supervision.model import Line, Model, Told, seen
+from tests.supervision.programs import Step
 
 FATE = {Then.STOP: "stop", Then.FORGET: "gone"}
 
@@ -38,18 +40,28 @@ class Shadowed(Machine):
     ) -> None:
         def told(report: Report) -> None:
             self.reports.append(report)
-            on_report(report)
+            hearing, self._hearing = self._hearing, True
+            try:
+                assert not hearing, "told of one thing while still being told of another"
+                on_report(report)
+            except AssertionError as error:  # a supervisor lets no exception of who hears it out
+                self.failure = error
+                raise
+            finally:
+                self._hearing = False
 
         intensity = Intensity(max_restarts, within)
         super().__init__("root", strategy, auto_shutdown, intensity, Random(0), shell, told)
         self.model = Model(strategy, auto_shutdown, max_restarts, within)
         self.reports: list[Report] = []
-        self.bodies: list[ChildRecord] = []
         self.starts: list[tuple[str, object]] = []
         self.opened = True
+        self.closed = True  # its shell has begun to close it
+        self.outcomes: list[BaseException | None] = []
         self.failure: BaseException | None = None
         self._lines: dict[ChildRecord, Line] = {}
         self._depth = 0
+        self._hearing = False
 
     # What the model is told besides the inputs.
 
@@ -62,13 +74,50 @@ class Shadowed(Machine):
             )
         return self._lines[child]
 
-    def answered(self, child: ChildRecord) -> Callable[[BaseException | None], None]:
-        """To be called with the answer to whoever waits for a start."""
+    def linked(self, one: ChildRecord, other: ChildRecord) -> None:
+        first, second = self.line(one), self.line(other)
+        if second not in first.links:
+            first.links.append(second)
+            second.links.append(first)
 
-        def answer(failure: BaseException | None) -> None:
-            self.starts.append((child.spec.name, seen(failure)))
+    def unlinked(self, one: ChildRecord, other: ChildRecord) -> None:
+        first, second = self.line(one), self.line(other)
+        if second in first.links:
+            first.links.remove(second)
+            second.links.remove(first)
 
-        return answer
+    def watched(self, child: ChildRecord, key: int) -> None:
+        self.line(child).monitors.append(key)
+
+    def unwatched(self, child: ChildRecord, key: int) -> None:
+        if key in self.line(child).monitors:
+            self.line(child).monitors.remove(key)
+
+    def refusal(self, step: Step) -> type[Exception] | None:
+        """How what is asked must be refused now; None: it must be done."""
+        model = self.model
+        line, other = model.find(step.name), model.find(step.other)
+        at_rest = line is not None and line.state in (ChildState.STOPPED, ChildState.EXITED)
+        match step.what:
+            case "start" | "start_nowait" if model.phase != "open":
+                return RuntimeError
+            case "start" | "start_nowait":
+                coming = any(spec.name == step.name for spec in model.coming)
+                free = not coming and (line is None or line.state is ChildState.EXITED)
+                return None if free else ValueError
+            case "restart" | "delete" | "exit" | "link" if line is None:
+                return LookupError
+            case "link" if other is None:
+                return LookupError
+            case "link":
+                assert line is not None
+                assert other is not None
+                return None if line is not other and line.body and other.body else RuntimeError
+            case "restart":
+                return None if at_rest and model.phase == "open" else RuntimeError
+            case "delete":
+                return None if at_rest else RuntimeError
+        return None
 
     # Inputs.
 
@@ -77,7 +126,7 @@ class Shadowed(Machine):
             self.opened = True
             on_open()
 
-        self.opened = False
+        self.opened = self.closed = False
         with self._step(now):
             self.model.open(specs)
             super().open(specs, opened, now)
@@ -85,13 +134,13 @@ class Shadowed(Machine):
     def add(self, child: ChildRecord, now: float) -> None:
         with self._step(now):
             line = self._lines[child] = Line(child.spec)
-            self._note_asker(child)
+            line.asked = child.on_start is not None
             self.model.add(line)
             super().add(child, now)
 
     def start_again(self, child: ChildRecord, now: float) -> None:
         with self._step(now):
-            self._note_asker(child)
+            self.line(child).asked = child.on_start is not None
             self.model.again(self.line(child))
             super().start_again(child, now)
 
@@ -129,6 +178,7 @@ class Shadowed(Machine):
             super().wake(now)
 
     def close(self) -> list[list[ChildRecord]]:
+        self.closed = True
         groups = super().close()
         expected = self.model.close()
         assert [[self.line(child) for child in group] for group in groups] == expected
@@ -156,21 +206,15 @@ class Shadowed(Machine):
         assert not self.children
         assert not self.awaited
         assert len(self.timers) == 0
+        self.outcomes.append(outcome)
         return outcome
 
     # What is compared.
 
-    def _note_asker(self, child: ChildRecord) -> None:
-        asker, answered = child.on_start, self.answered(child)
-        if asker is None:
-            return
-
-        def answer(failure: BaseException | None) -> None:
-            answered(failure)
-            asker(failure)
-
-        child.on_start = answer
-        self.line(child).asked = True
+    def _answer_start(self, child: ChildRecord, failure: StartFailed | None) -> None:
+        if child.on_start is not None:
+            self._untold.append(partial(self.starts.append, (child.spec.name, seen(failure))))
+        super()._answer_start(child, failure)
 
     @contextmanager
     def _step(self, now: float) -> Iterator[None]:
@@ -220,6 +264,3 @@ class Shadowed(Machine):
 def _told(report: Report) -> Told:
     return (report.at, report.child, report.event, seen(report.error), report.delay, report.restarts)
 
-
-def reason_of(down: Down) -> tuple[object, object]:
-    return (down.reason, seen(down.error))

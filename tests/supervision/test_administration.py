@@ -209,6 +209,23 @@ async def test_a_failed_start_again_is_told_and_the_child_is_kept_as_stopped(
         assert states(supervisor) == {"child": ChildState.RUNNING}
 
 
+async def test_a_start_again_that_will_not_let_go_fails_at_its_deadline_and_the_child_stays_stopped(
+    autojump_clock: MockClock,
+) -> None:
+    child = Starter(0.0, math.inf, linger=0.0)
+    supervisor = Supervisor("root", [child.starting_spec("child", start_timeout=3.0, shutdown=5.0)])
+    async with running(supervisor):
+        await supervisor.stop_child("child")
+        child.linger = 20.0
+        with pytest.raises(StartFailed):
+            await supervisor.restart_child("child")
+        assert trio.current_time() == 8.0
+        assert states(supervisor) == {"child": ChildState.OVERSTAYED}
+        await trio.sleep(50)
+        assert states(supervisor) == {"child": ChildState.STOPPED}
+        assert len(child.starts) == 2
+
+
 async def test_a_start_again_that_was_cancelled_leaves_the_child_stopped(autojump_clock: MockClock) -> None:
     child = Starter(0.0, math.inf, 0.0)
     supervisor = Supervisor("root", [child.starting_spec("child", start_timeout=math.inf)])

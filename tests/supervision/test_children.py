@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextvars
 import gc
-import math
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from mcptrio.supervision import ChildSpec, ChildState, Event, Restart, Supervisor
+from mcptrio.supervision import ChildSpec, ChildState, Event, Restart, Strategy, Supervisor
 from tests.supervision.actors import Actor, Record, running, states
 
 
@@ -25,24 +24,6 @@ def test_restart_types_say_after_which_end_they_want_a_restart() -> None:
     error = ValueError("boom")
     assert [kind.wanted(None) for kind in Restart] == [True, False, False]
     assert [kind.wanted(error) for kind in Restart] == [True, True, False]
-
-
-def test_a_spec_without_a_name_or_with_a_deadline_in_the_past_is_refused() -> None:
-    with pytest.raises(ValueError, match="needs a name"):
-        ChildSpec("", nothing)
-    for shutdown in (-1.0, math.nan):
-        with pytest.raises(ValueError, match="'child': shutdown must be"):
-            ChildSpec("child", nothing, shutdown=shutdown)
-
-
-def test_two_initial_children_of_one_name_are_refused() -> None:
-    with pytest.raises(ValueError, match="'root': two children of one name"):
-        Supervisor("root", [ChildSpec("a", nothing), ChildSpec("a", nothing)])
-
-
-def test_an_intensity_that_makes_no_sense_is_refused() -> None:
-    with pytest.raises(ValueError, match="max_restarts"):
-        Supervisor("root", max_restarts=-1)
 
 
 async def test_run_reports_started_when_all_initial_children_are_started(autojump_clock: MockClock) -> None:
@@ -79,6 +60,35 @@ async def test_a_name_in_use_is_refused_whatever_its_child_does(autojump_clock: 
                 await trio.sleep(1.5)
                 nursery.start_soon(supervisor.stop_child, "a")
                 await wait_all_tasks_blocked()
+
+
+async def test_whether_it_runs_and_whether_anything_changed_can_be_asked_cheaply(
+    autojump_clock: MockClock,
+) -> None:
+    actor = Actor(linger=1.0)
+    supervisor = Supervisor("root", [actor.spec("a")])
+    assert not supervisor.is_running
+    async with trio.open_nursery() as nursery:
+
+        async def look() -> None:
+            await trio.sleep(10.5)
+            assert not supervisor.is_running  # it has begun to stop
+
+        nursery.start_soon(look)
+        async with running(supervisor):
+            assert supervisor.is_running
+            before = supervisor.changes
+            await trio.sleep(10)
+            supervisor.children()
+            assert supervisor.changes == before
+            await actor.crash(RuntimeError("boom"))
+            after = supervisor.changes
+            assert after > before
+            await supervisor.stop_child("a")
+            await supervisor.start_child(actor.spec("b"))
+            assert supervisor.changes > after
+            await wait_all_tasks_blocked()
+    assert not supervisor.is_running
 
 
 async def test_a_supervisor_that_does_not_run_starts_nothing(autojump_clock: MockClock) -> None:
@@ -148,9 +158,16 @@ async def test_tasks_are_named_and_run_in_a_clean_context(autojump_clock: MockCl
     assert len(seen) > 2
 
 
-async def test_ten_thousand_temporary_children_leave_nothing(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize(
+    "strategy", [Strategy.ONE_FOR_ONE, Strategy.SIMPLE_ONE_FOR_ONE], ids=lambda strategy: strategy.value
+)
+async def test_ten_thousand_temporary_children_leave_nothing(
+    strategy: Strategy, autojump_clock: MockClock
+) -> None:
     record = Record()
-    supervisor = Supervisor("peers", on_report=lambda report: record(report) if report.error else None)
+    supervisor = Supervisor(
+        "peers", strategy=strategy, on_report=lambda report: record(report) if report.error else None
+    )
 
     async def peer(n: int) -> None:
         if n % 4 == 1:
@@ -184,9 +201,49 @@ async def test_ten_thousand_temporary_children_leave_nothing(autojump_clock: Moc
     assert (statistics.started_total, statistics.failed_total) == (10_000, 2500)
 
 
-async def test_ten_thousand_temporary_children_stop_together(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("strategy", Strategy, ids=lambda strategy: strategy.value)
+async def test_a_thousand_temporary_children_of_any_supervisor_are_gone_when_they_end(
+    strategy: Strategy, autojump_clock: MockClock
+) -> None:
+    supervisor = Supervisor("root", strategy=strategy)
+    actors = {f"{n}": Actor() for n in range(1000)}
+    bodies = weakref.WeakSet(actors.values())
+    async with running(supervisor):
+        for name, actor in actors.items():
+            supervisor.start_child_nowait(actor.spec(name, Restart.TEMPORARY))
+        await wait_all_tasks_blocked()
+        assert supervisor.statistics().running == 1000
+        async with trio.open_nursery() as nursery:
+            for name, actor in actors.items():
+                match int(name) % 4:
+                    case 0:
+                        nursery.start_soon(actor.finish)
+                    case 1:
+                        nursery.start_soon(actor.crash, RuntimeError("boom"))
+                    case 2:
+                        nursery.start_soon(supervisor.stop_child, name)
+                    case 3:
+                        supervisor.exit_child(name, RuntimeError("boom"))
+        await wait_all_tasks_blocked()
+        assert supervisor.children() == ()
+        assert len(supervisor._machine.timers) == 0
+        for name in actors:
+            supervisor.start_child_nowait(Actor().spec(name, Restart.TEMPORARY))
+        await wait_all_tasks_blocked()
+        actors.clear()
+        del actor
+        gc.collect()
+        assert len(bodies) == 0
+
+
+@pytest.mark.parametrize(
+    "strategy", [Strategy.ONE_FOR_ONE, Strategy.SIMPLE_ONE_FOR_ONE], ids=lambda strategy: strategy.value
+)
+async def test_ten_thousand_temporary_children_stop_together(
+    strategy: Strategy, autojump_clock: MockClock
+) -> None:
     record = Record()
-    supervisor = Supervisor("peers", on_report=record)
+    supervisor = Supervisor("peers", strategy=strategy, on_report=record)
     async with running(supervisor):
         tasks = trio.lowlevel.current_statistics().tasks_living
         for n in range(10_000):

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from mcptrio.supervision import ChildSpec, ChildState, Event, ExitReason, StartFailed, Supervisor
+from mcptrio.supervision import ChildSpec, ChildState, Event, ExitReason, StartFailed, Strategy, Supervisor
 from tests.supervision.actors import AT_ONCE, Actor, Record, Starter, running, states
 
 STARTED, EXITED, RESTARTING, STOPPED = Event.STARTED, Event.EXITED, Event.RESTARTING, Event.STOPPED
@@ -43,9 +43,9 @@ async def test_a_child_counts_as_crashed_with_the_given_error_whatever_its_clean
     async def body() -> None:
         try:
             await trio.sleep_forever()
-        except trio.Cancelled:
+        except trio.Cancelled:  # noqa: ASYNC103  the faults under test
             if cleanup == "raises":
-                raise OSError("cleanup failed") from None
+                raise OSError("cleanup failed") from None  # noqa: ASYNC104
             if cleanup == "is silent":
                 raise
 
@@ -90,6 +90,44 @@ async def test_stopping_wins_over_a_crash_that_was_asked_for_before(autojump_clo
         await supervisor.stop_child("child")
         assert states(supervisor) == {"child": ChildState.STOPPED}
         assert record.events("child") == [STARTED, STOPPED]
+
+
+async def test_a_member_that_waits_for_its_turn_in_a_restart_crashes_for_nobody(
+    autojump_clock: MockClock,
+) -> None:
+    record, actors = Record(), [Actor(), Actor(), Actor(linger=3.0)]
+    specs = [actor.spec(name) for actor, name in zip(actors, "abc", strict=True)]
+    supervisor = Supervisor("root", specs, strategy=Strategy.ONE_FOR_ALL, max_restarts=1, on_report=record)
+    async with running(supervisor):
+        await actors[0].crash(BOOM)
+        supervisor.exit_child("b", RuntimeError("meanwhile"))
+        await trio.sleep(10)
+        assert record.children(RESTARTING) == ["a"]
+        assert [actor.starts for actor in actors] == [[0.0, 3.0]] * 3
+        actors[2].linger = 0.0
+
+
+async def test_what_is_no_exception_goes_before_the_crash_that_was_asked_for(
+    autojump_clock: MockClock,
+) -> None:
+    record, other = Record(), Actor()
+
+    async def interrupted() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise KeyboardInterrupt
+
+    supervisor = Supervisor(
+        "root", [other.spec("other"), ChildSpec("child", interrupted, backoff=AT_ONCE)], on_report=record
+    )
+    with pytest.RaisesGroup(KeyboardInterrupt, flatten_subgroups=True):
+        async with running(supervisor):
+            supervisor.exit_child("child", BOOM)
+            await trio.sleep(10)
+    (told,) = [report for report in record.reports if report.child == "child" and report.error]
+    assert isinstance(told.error, KeyboardInterrupt)
+    assert record.children(STARTED) == ["other", "child"]
 
 
 async def test_a_child_that_is_made_to_crash_in_its_start_fails_it(autojump_clock: MockClock) -> None:

@@ -273,6 +273,29 @@ async def test_a_member_stopped_during_a_restart_stays_out_of_it(
         assert states(supervisor)["down"] is states(supervisor)["going"] is ChildState.STOPPED
 
 
+@both_strategies
+@pytest.mark.parametrize("restart", [Restart.PERMANENT, Restart.TEMPORARY], ids=lambda restart: restart.value)
+async def test_a_crash_while_the_initial_children_start_is_mended_before_the_next_of_them_starts(
+    restart: Restart, strategy: Strategy, autojump_clock: MockClock
+) -> None:
+    first, slow, last = Actor(), Starter(4.0), Actor()
+    specs = [first.spec("first"), slow.starting_spec("slow", restart, start_timeout=9.0), last.spec("last")]
+    supervisor = Supervisor("root", specs, strategy=strategy)
+    async with trio.open_nursery() as nursery:
+
+        async def crash() -> None:
+            await trio.sleep(1)
+            await first.crash(BOOM)
+
+        nursery.start_soon(crash)
+        async with running(supervisor):
+            assert first.starts == [0.0, 2.0]
+            if restart is Restart.PERMANENT:
+                assert (slow.starts, last.starts) == ([0.0, 2.0], [6.0])
+            else:  # it went down with its sibling, and does not come back
+                assert (slow.starts, last.starts) == ([0.0], [2.0])
+
+
 async def test_a_child_started_during_a_restart_is_no_part_of_it(autojump_clock: MockClock) -> None:
     child, late = Actor(), Actor()
     supervisor = Supervisor("root", [child.spec("child")], strategy=Strategy.ONE_FOR_ALL)

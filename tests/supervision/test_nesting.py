@@ -17,6 +17,7 @@ from mcptrio.supervision import (
     StartFailed,
     Strategy,
     Supervisor,
+    supervisors,
 )
 from tests.supervision.actors import AT_ONCE, Actor, Record, Starter, running, states
 
@@ -40,6 +41,19 @@ async def test_the_tree_can_be_walked_from_its_root(autojump_clock: MockClock) -
         assert child.supervisor is middle
         assert (middle.name, middle.strategy) == ("middle", Strategy.REST_FOR_ONE)
         assert child.restart is Restart.PERMANENT
+        assert supervisors(root) == (root, middle, leaf)
+    assert supervisors(root) == (root,)
+
+
+async def test_below_a_simple_one_for_one_supervisor_the_tree_is_not_walked(
+    autojump_clock: MockClock,
+) -> None:
+    peer = Supervisor("peer")
+    peers = Supervisor("peers", strategy=Strategy.SIMPLE_ONE_FOR_ONE)
+    root = Supervisor("root", [peers.child_spec()])
+    async with running(root):
+        await peers.start_child(peer.child_spec(restart=Restart.TEMPORARY))
+        assert supervisors(root) == (root, peers)
 
 
 def test_a_supervisor_as_a_child_waits_for_its_children_and_is_ready_with_them() -> None:

@@ -139,6 +139,18 @@ async def test_a_restart_that_fails_is_a_crash_and_is_tried_again_with_backoff(
         assert record.times(STARTED, "child") == [0.0, child.starts[-1]]
 
 
+async def test_failed_starts_go_on_along_the_curve_however_long_the_child_had_run_before(
+    autojump_clock: MockClock,
+) -> None:
+    record, child = Record(), Starter(0.0, NOT_TODAY)
+    async with running(Supervisor("root", [child.starting_spec("child")], on_report=record)):
+        await trio.sleep(500)
+        await child.crash(RuntimeError("after a long time"))
+        await trio.sleep(20)
+    delays = [report.delay for report in record.reports if report.event is Event.RESTARTING]
+    assert delays == [1.0, 2.0, 4.0, 8.0, 8.0]
+
+
 async def test_a_transient_child_whose_restart_ends_without_a_word_is_done(autojump_clock: MockClock) -> None:
     child = Starter(0.0, None)
     supervisor = Supervisor("root", [child.starting_spec("child", Restart.TRANSIENT)])
@@ -242,6 +254,17 @@ async def test_a_child_whose_start_child_was_cancelled_is_stopped_and_forgotten(
         assert child.ends == [3.0]
 
 
+async def test_a_child_that_is_to_be_forgotten_is_so_even_if_it_is_told_to_stop_once_more(
+    autojump_clock: MockClock,
+) -> None:
+    supervisor = Supervisor("root")
+    async with running(supervisor):
+        with trio.move_on_after(1):
+            await supervisor.start_child(Starter(math.inf, linger=2.0).starting_spec("child"))
+        await supervisor.stop_child("child")
+        assert supervisor.children() == ()
+
+
 async def test_a_child_that_becomes_ready_in_the_moment_its_start_child_is_cancelled_does_not_stay(
     autojump_clock: MockClock,
 ) -> None:
@@ -333,7 +356,9 @@ async def test_being_ready_twice_or_too_late_changes_nothing(autojump_clock: Moc
 async def test_the_word_of_an_earlier_body_makes_no_later_one_ready(autojump_clock: MockClock) -> None:
     statuses = list[trio.TaskStatus[None]]()
 
-    async def hang(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def hang(  # noqa: ASYNC128  the test says it for it
+        *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
         statuses.append(task_status)
         if len(statuses) == 1:
             raise RuntimeError("boom")

@@ -49,6 +49,30 @@ async def test_one_tells_of_a_whole_tree_to_all_in_one_order(autojump_clock: Moc
     assert stream.missed == 0
 
 
+async def test_all_hear_of_everything_in_one_order_even_if_one_of_them_acts_on_it(
+    autojump_clock: MockClock,
+) -> None:
+    reports, first, last, actor = Reports(), Record(), Record(), Actor()
+
+    def act(report: Report) -> None:
+        if report.event is Event.EXITED:
+            supervisor.start_child_nowait(Actor().spec("stand-in"))
+            supervisor.stop_child_nowait("child")
+
+    supervisor = Supervisor("root", [actor.spec("child")], on_report=reports.publish)
+    for subscriber in (first, act, last):
+        reports.subscribe(subscriber)
+    async with running(supervisor):
+        await actor.crash(RuntimeError("boom"))
+        assert [(report.child, report.event) for report in first.reports[1:]] == [
+            ("child", Event.EXITED),
+            ("child", Event.RESTARTING),
+            ("stand-in", Event.STARTED),
+            ("child", Event.STOPPED),
+        ]
+    assert first.reports == last.reports
+
+
 def test_unsubscribing_is_idempotent_and_touches_nobody_else() -> None:
     reports, one, other = Reports(), Record(), Record()
     unsubscribe = reports.subscribe(one)
@@ -86,7 +110,12 @@ def test_who_is_unsubscribed_by_another_callback_hears_nothing_any_more() -> Non
 
 def test_who_subscribes_in_a_callback_hears_of_the_next_report() -> None:
     reports, record = Reports(), Record()
-    unsubscribe = reports.subscribe(lambda report: (reports.subscribe(record), unsubscribe()) and None)
+
+    def hand_over(report: Report) -> None:
+        unsubscribe()
+        reports.subscribe(record)
+
+    unsubscribe = reports.subscribe(hand_over)
     reports.publish(numbered(1))
     reports.publish(numbered(2))
     assert numbers(record.reports) == [2]
@@ -203,14 +232,15 @@ async def test_several_readers_of_one_stream_share_the_reports(autojump_clock: M
     async def follow(stream: ReportStream) -> None:
         got.extend(await read(stream))
 
-    async with trio.open_nursery() as nursery:
-        with reports.stream(100) as stream:
+    with reports.stream(100) as stream:
+        async with trio.open_nursery() as nursery:
             for _ in range(3):
                 nursery.start_soon(follow, stream)
             for n in range(30):
                 reports.publish(numbered(n))
                 if n % 7 == 0:
                     await wait_all_tasks_blocked()
+            stream.close()
     assert sorted(got) == list(range(30))
 
 

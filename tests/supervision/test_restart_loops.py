@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from mcptrio.supervision import ChildState, Event, Strategy, Supervisor
+from mcptrio.supervision import ChildState, Event, Report, Strategy, Supervisor
 from tests.supervision.actors import STEADY, Actor, Record, Starter, running, states
 
 every_strategy = pytest.mark.parametrize("strategy", Strategy, ids=lambda strategy: strategy.value)
@@ -28,9 +28,16 @@ class Loop:
         ]
         simple = strategy is Strategy.SIMPLE_ONE_FOR_ONE
         self.dynamic = specs if simple else []
+        self.down = trio.Event()
         self.supervisor = Supervisor(
-            "root", () if simple else specs, strategy=strategy, max_restarts=1000, on_report=self.record
+            "root", () if simple else specs, strategy=strategy, max_restarts=1000, on_report=self._told
         )
+
+    def _told(self, report: Report) -> None:
+        self.record(report)
+        if (report.child, report.event) == ("child", Event.RESTARTING):
+            self.down.set()
+            self.down = trio.Event()
 
 
 @every_strategy
@@ -45,8 +52,8 @@ async def test_a_child_in_a_restart_loop_is_visible_and_can_be_stopped_deleted_a
         await loop.child.crash(BOOM)
         await trio.sleep(100)
         assert len(loop.child.starts) > 8
-        while states(supervisor)["child"] is not ChildState.RESTARTING:
-            await trio.sleep(0.25)
+        await loop.down.wait()
+        assert states(supervisor)["child"] is ChildState.RESTARTING
         with pytest.raises(ValueError, match="has a child 'child'"):
             supervisor.start_child_nowait(loop.child.starting_spec("child"))
         with pytest.raises(RuntimeError, match="cannot restart child 'child': it is restarting"):

@@ -13,46 +13,6 @@ from tests.supervision.actors import STEADY, Actor, Record, running, states
 
 STARTED, EXITED, RESTARTING, STOPPED = Event.STARTED, Event.EXITED, Event.RESTARTING, Event.STOPPED
 
-MATRIX = {
-    (Restart.PERMANENT, "ends"): [STARTED, EXITED, RESTARTING, STARTED],
-    (Restart.PERMANENT, "raises"): [STARTED, EXITED, RESTARTING, STARTED],
-    (Restart.PERMANENT, "is stopped"): [STARTED, STOPPED],
-    (Restart.TRANSIENT, "ends"): [STARTED, EXITED],
-    (Restart.TRANSIENT, "raises"): [STARTED, EXITED, RESTARTING, STARTED],
-    (Restart.TRANSIENT, "is stopped"): [STARTED, STOPPED],
-    (Restart.TEMPORARY, "ends"): [STARTED, EXITED],
-    (Restart.TEMPORARY, "raises"): [STARTED, EXITED],
-    (Restart.TEMPORARY, "is stopped"): [STARTED, STOPPED],
-}
-
-
-@pytest.mark.parametrize(("restart", "how"), MATRIX, ids=lambda part: getattr(part, "value", part))
-async def test_a_child_is_restarted_as_its_type_and_its_end_say(
-    restart: Restart, how: str, autojump_clock: MockClock
-) -> None:
-    record, actor, other = Record(), Actor(), Actor()
-    specs = [actor.spec("child", restart), other.spec("other")]
-    supervisor = Supervisor("root", specs, on_report=record)
-    error = RuntimeError("boom")
-    async with running(supervisor):
-        match how:
-            case "ends":
-                await actor.finish()
-            case "raises":
-                await actor.crash(error)
-            case "is stopped":
-                await supervisor.stop_child("child")
-        await trio.sleep(10)
-        expected = MATRIX[restart, how]
-        assert record.events("child") == expected
-        assert actor.alive == (expected[-1] is STARTED)
-        assert other.starts == [0.0]
-        assert list(states(supervisor)) == (["other"] if restart is Restart.TEMPORARY else ["child", "other"])
-        assert supervisor.statistics().failed_total == (how == "raises")
-        by_error = [report.error for report in record.reports if report.event is EXITED]
-        assert by_error == ([error if how == "raises" else None] if how != "is stopped" else [])
-    assert (actor.alive, other.alive) == (0, 0)
-
 
 async def test_a_transient_child_that_ended_normally_stays_visible_and_gives_its_name_up(
     autojump_clock: MockClock,

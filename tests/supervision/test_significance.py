@@ -22,7 +22,7 @@ async def hosting(supervisor: Supervisor) -> AsyncIterator[trio.Event]:
     """The supervisor runs inside; the event is set when it has ended by itself, normally."""
     ended = trio.Event()
 
-    async def run(*, task_status: trio.TaskStatus[None]) -> None:
+    async def run(*, task_status: trio.TaskStatus[None]) -> None:  # noqa: ASYNC128  it is handed on
         await supervisor.run(task_status=task_status)
         ended.set()
 

@@ -7,15 +7,16 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from random import Random
 
 import pytest
 
-from mcptrio.supervision import ChildSpec, ChildState, Down, Event, Report, StartFailed, Strategy
+from mcptrio.supervision import ChildState, Down, Report, StartFailed, Strategy
 from mcptrio.supervision.lives import Phase
 from mcptrio.supervision.record import ChildRecord, Then
-from tests.supervision.programs import Life, Plan, Program, Step
-from tests.supervision.script import Boom, Script
+from tests.supervision.programs import Life, Program, Step
+from tests.supervision.script import LATE, Boom, Script
 from tests.supervision.shadow import Shadowed, seen
 
 EDGE = 1e-9
@@ -28,7 +29,7 @@ class Body:
         self.told = self.ended = False
         self._world, self._child, self.life = world, child, life
         if life.ready is not None:
-            for again in (0.0, 0.125):  # saying it twice, or late, changes nothing
+            for again in (0.0, LATE):
                 world.at(world.now + life.ready + again, self._ready)
         world.at(world.now + life.lasts, self._end_by_itself)
 
@@ -68,7 +69,6 @@ class World:
             self,
             self._heard,
         )
-        self.outcomes: list[BaseException | None] = []
         self._events: list[tuple[float, float, int, Callable[[], None]]] = []
         self._serial = itertools.count()
         self._turn_at = math.inf
@@ -127,23 +127,28 @@ class World:
     # Time.
 
     def run(self) -> None:
-        for steps in (self.program.steps, ()):  # and once more: it starts afresh
-            self._running, self._closing = True, False
-            specs = [spec(plan) for plan in self.program.initial]
-            self.machine.open(specs, lambda: None, self.now)
-            self._turn()
-            until = self.now
-            for step in steps:
-                until += step.wait
-                self._pass(until - EDGE if self.random.random() < 0.5 else until)
-                self.now = max(self.now, until)
-                self.perform(step)
-            self._pass(self.now + 12.0)
+        self._begin()
+        until = self.now
+        for step in self.program.steps:
+            if not self._running:  # as who runs it may do: it starts afresh
+                self._judge()
+                self._begin()
+            until += step.wait
+            self._pass(until - EDGE if self.random.random() < 0.5 else until)
+            self.now = max(self.now, until)
+            self.perform(step)
+        self._pass(self.now + 12.0)
+        if self._running:
             self._close()
-            while self._running:
-                assert self._events or self._turn_at < math.inf, "it never ends"
-                self._next()
-            self._judge()
+        while self._running:
+            assert self._events or self._turn_at < math.inf, "it never ends"
+            self._next()
+        self._judge()
+
+    def _begin(self) -> None:
+        self._running, self._closing = True, False
+        self.machine.open([Script.spec(plan) for plan in self.program.initial], lambda: None, self.now)
+        self._turn()
 
     def _pass(self, until: float) -> None:
         while min(self._events[0][0] if self._events else math.inf, self._turn_at) <= until:
@@ -157,6 +162,8 @@ class World:
             self._turn()
         else:
             heapq.heappop(self._events)[3]()
+        # Where it gives up, it sees to it that somebody looks.
+        assert self._closing or self._turn_at <= self.now or self.machine.phase is not Phase.CLOSING
         if self._running and self._closing and not self._groups and not self._alive:
             self._turn()
 
@@ -188,7 +195,7 @@ class World:
         self._turn_at = math.inf
         assert self.machine.next_due() == math.inf
         if not self._alive:
-            self.outcomes.append(self.machine.end())
+            self.machine.end()
             self._running = False
 
     def _close(self) -> None:
@@ -210,12 +217,12 @@ class World:
 
     def _heard(self, report: Report) -> None:
         for reaction in tuple(self._reactions):
-            if reaction[0] is report.event:
+            if reaction[0] is report.event and reaction in self._reactions:
                 self._reactions.remove(reaction)
                 self.perform(reaction[1])
 
     def perform(self, step: Step) -> None:
-        expected = refusal(self.machine, step)
+        expected = self.machine.refusal(step)
         if expected is None:
             self._do(step)
         else:
@@ -224,11 +231,11 @@ class World:
 
     def _do(self, step: Step) -> None:
         machine, now = self.machine, self.now
-        child = machine.children.get(step.name)
+        child, other = machine.children.get(step.name), machine.children.get(step.other)
         match step.what:
             case "start" | "start_nowait":
                 assert step.plan is not None
-                child = machine.admit(spec(step.plan), now)
+                child = machine.admit(Script.spec(step.plan), now)
                 if step.what == "start":
                     self._ask(child, keep=False)
                 machine.add(child, now)
@@ -242,10 +249,8 @@ class World:
                     self._starting.remove(asked)
                     asked[0].on_start = None
                     machine.stop(asked[0], now, Then.STOP if asked[1] else Then.FORGET)
-            case "stop_nowait" if child is not None:
-                machine.stop(child, now)
-            case "stop" if child is not None:
-                if machine.stop(child, now):
+            case "stop" | "stop_nowait" if child is not None:
+                if machine.stop(child, now) and step.what == "stop":
                     key = next(self._serial)
                     child.waiters = [*(child.waiters or ()), lambda: self._stops.append(key)]
                     machine.line(child).waits.append(key)
@@ -254,39 +259,31 @@ class World:
             case "exit":
                 machine.fail(machine.known(step.name), Boom(), now)
             case "link":
-                one, peer = machine.known(step.name), machine.known(step.other)
-                if one is peer or one.body is None or peer.body is None:
-                    raise RuntimeError
-                one.link(peer)
-                line, other = machine.line(one), machine.line(peer)
-                if other not in line.links:
-                    line.links.append(other)
-                    other.links.append(line)
-            case "unlink":
-                peer = machine.children.get(step.other)
-                if child is not None and peer is not None:
-                    child.unlink(peer)
-                    line, other = machine.line(child), machine.line(peer)
-                    if other in line.links:
-                        line.links.remove(other)
-                        other.links.remove(line)
+                one, other = machine.known(step.name), machine.known(step.other)
+                if one is other or one.body is None or other.body is None:
+                    raise RuntimeError("as `Supervisor.link`")
+                one.link(other)
+                machine.linked(one, other)
+            case "unlink" if child is not None and other is not None:
+                child.unlink(other)
+                machine.unlinked(child, other)
             case "monitor" if child is not None and child.body is not None:
                 key = next(self._serial)
                 self._monitors[key] = child
-                child.watch(key, lambda down, key=key: self._down(key, down))  # type: ignore[misc]
-                machine.line(child).monitors.append(key)
-            case "close":
-                for key, watched in self._monitors.items():
-                    if watched is child and key not in self._closed:
-                        self._closed.add(key)
-                        watched.unwatch(key)
-                        if key in machine.line(watched).monitors:
-                            machine.line(watched).monitors.remove(key)
+                child.watch(key, partial(self._down, key))
+                machine.watched(child, key)
+            case "close" if child is not None:
+                for key in [key for key, watched in self._monitors.items() if watched is child]:
+                    self._closed.add(key)
+                    child.unwatch(key)
+                    machine.unwatched(child, key)
             case "crash" | "finish" | "fatal" if step.name in self._alive:
                 how = {"crash": "raises", "finish": "returns", "fatal": "fatal"}[step.what]
                 self._alive[step.name].end(how)
-            case "cancel":
+            case "cancel" if self._running:
                 self._close()
+            case "raise":
+                raise Boom
 
     def _ask(self, child: ChildRecord, *, keep: bool) -> None:
         asked = (child, keep)
@@ -317,40 +314,3 @@ class World:
         told = [key for key, _, _ in self._downs]
         assert len(set(told)) == len(told)
         assert self._monitors.keys() <= {*told, *self._closed}
-
-
-def spec(plan: Plan) -> ChildSpec:
-    return ChildSpec(
-        plan.name,
-        Script(plan.lives),
-        plan.restart,
-        plan.shutdown,
-        plan.backoff,
-        plan.significant,
-        plan.start_timeout,
-    )
-
-
-def refusal(machine: Shadowed, step: Step) -> type[Exception] | None:
-    """How what is asked must be refused now; None: it must be done."""
-    model = machine.model
-    line, other = model.find(step.name), model.find(step.other)
-    at_rest = line is not None and line.state in (ChildState.STOPPED, ChildState.EXITED)
-    match step.what:
-        case "start" | "start_nowait":
-            if model.phase != "open":
-                return RuntimeError
-            coming = any(spec.name == step.name for spec in model.coming)
-            free = not coming and (line is None or line.state is ChildState.EXITED)
-            return None if free else ValueError
-        case "restart" | "delete" if line is not None:
-            return None if at_rest and (step.what == "delete" or model.phase == "open") else RuntimeError
-        case "link" if line is not None and other is not None:
-            return None if line is not other and line.body and other.body else RuntimeError
-        case "restart" | "delete" | "exit" | "link":
-            return LookupError if line is None or other is None and step.what == "link" else None
-    return None
-
-
-def escalations(reports: list[Report]) -> list[Report]:
-    return [report for report in reports if report.event is Event.ESCALATED]
