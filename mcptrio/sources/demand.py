@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -43,8 +44,9 @@ class Demand:
         self._linger = linger
         self._open = False
         self._parts: dict[str, _Part] = {}
-        self._lingering: dict[str, float] = {}
-        """Until when; all linger equally long, so the order in which they began is the one in which they end."""
+        # Until when. All linger equally long, so the order in which they began is the one in which they end; and a
+        # plain dict grows slow at its beginning where that is taken away again and again.
+        self._lingering: OrderedDict[str, float] = OrderedDict()
 
     # Who wants what.
 
@@ -70,10 +72,8 @@ class Demand:
         if not entry.wants:
             raise KeyError(part)
         entry.wants -= 1
-        if not entry.wants:
-            self._unwanted(part, entry, now)
-
-    def _unwanted(self, part: str, entry: _Part, now: float) -> None:
+        if entry.wants:
+            return
         if entry.stage is Stage.RUNNING:
             self._lingering[part] = now + self._linger
         elif entry.stage is not Stage.STOPPING:
@@ -123,7 +123,9 @@ class Demand:
         entry = self._parts.get(part)
         if entry is not None and entry.stage is Stage.RUNNING:
             entry.stage = Stage.DONE
-            self._drop_unwanted(part, entry)
+            if not entry.wants:
+                self._lingering.pop(part, None)
+                del self._parts[part]
 
     def stopped(self, part: str) -> bool:
         """A part's task has ended because it was told to. Whether to start the part now.
@@ -134,23 +136,17 @@ class Demand:
         if entry is None or entry.stage is not Stage.STOPPING:
             self.returned(part)
             return False
-        if entry.wants and self._open:
-            entry.stage = Stage.RUNNING
-            return True
-        entry.stage = Stage.WAITING
-        self._drop_unwanted(part, entry)
-        return False
+        if not entry.wants:
+            del self._parts[part]
+            return False
+        entry.stage = Stage.RUNNING
+        return True
 
     def restarted(self, part: str) -> None:
         """Somebody else has started a part again that was done."""
         entry = self._parts.get(part)
         if entry is not None and entry.stage is Stage.DONE:
             entry.stage = Stage.RUNNING
-
-    def _drop_unwanted(self, part: str, entry: _Part) -> None:
-        if not entry.wants:
-            self._lingering.pop(part, None)
-            del self._parts[part]
 
     # To be looked at.
 

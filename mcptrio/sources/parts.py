@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 
@@ -11,7 +11,7 @@ from mcptrio.live import Feed, SourceState
 from mcptrio.sources.body import run_body, said
 from mcptrio.sources.branch import BACKOFF, INTENSITY, UNWANTED, Branch
 from mcptrio.sources.description import PartDescription
-from mcptrio.sources.opening import run_followed
+from mcptrio.sources.followed import Followed
 from mcptrio.sources.spec import SourceSpec
 from mcptrio.supervision import ChildSpec, Report, Strategy, Supervisor
 
@@ -58,17 +58,23 @@ class Parts(Branch):
         super().__init__(spec, feed, self.supervisor, wake_at)
         self._make_feed = make_feed
         self._feeds: dict[str, Feed] = {}
-        self._kept: dict[str, None] = {}
+        self._kept: OrderedDict[str, None] = OrderedDict()
         """Those of the feeds that nobody wants, in the order in which that came about."""
-        self._wanted_in: dict[SourceState, dict[str, None]] = {state: {} for state in SourceState}
+        self._wanted_in: dict[SourceState, OrderedDict[str, None]] = {
+            state: OrderedDict() for state in SourceState
+        }
         """The wanted parts by state, in the order in which they came into it."""
         self._counted_in: dict[str, SourceState] = {}
         self._changes = 0
 
     def child_spec(self) -> ChildSpec:
         """The source as a child of the tree: its supervisor."""
-        run = partial(run_followed, self.supervisor, self.opened, self.closed)
-        return replace(self.supervisor.child_spec(backoff=BACKOFF), run=run)
+        return Followed(self.supervisor, self.opened, self.closed).child_spec(BACKOFF)
+
+    def opened(self) -> None:
+        super().opened()
+        if self.feed.state is not SourceState.IDLE:  # its supervisor had given up
+            self._summarize()
 
     def reported(self, report: Report) -> None:
         if report.child in self._feeds:  # a part that was dropped is nobody's concern any more
@@ -128,8 +134,8 @@ class Parts(Branch):
         if part in self._feeds:
             self._kept.setdefault(part)
         while len(self._kept) > KEPT:
-            oldest = next(iter(self._kept))
-            del self._kept[oldest], self._feeds[oldest]
+            oldest, _ = self._kept.popitem(last=False)
+            del self._feeds[oldest]
 
     # How the source is doing: as the worst of its wanted parts.
 

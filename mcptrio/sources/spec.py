@@ -66,6 +66,7 @@ class SourceSpec:
     each: bool = False
     linger: float = LINGER
     templates: tuple[SourcePattern, ...] = field(init=False, repr=False, compare=False)
+    _prefixes: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         where = describe(self.run)
@@ -81,6 +82,7 @@ class SourceSpec:
         arguments = self._arguments(where) if self.each else None
         templates = tuple(SourcePattern(pattern, arguments) for pattern in self.patterns)
         object.__setattr__(self, "templates", templates)
+        object.__setattr__(self, "_prefixes", tuple(pattern.partition("{")[0] for pattern in self.patterns))
 
     def _arguments(self, where: str) -> StringArguments:
         if self.always:
@@ -114,6 +116,8 @@ class SourceSpec:
 
     def values(self, uri: str) -> dict[str, object] | None:
         """The body's arguments beside its feed for a URI; None for one that fits no pattern."""
+        if not uri.startswith(self._prefixes):  # most are of another source, and all are asked about
+            return None
         for template in self.templates:
             values = template.values(uri)
             if values is not None:

@@ -21,7 +21,7 @@ from mcptrio.live import Feed, Hub, Pump, SourceState
 from mcptrio.log import get_logger
 from mcptrio.sources.branch import BACKOFF, INTENSITY, Branch, Whole
 from mcptrio.sources.description import SourceDescription
-from mcptrio.sources.opening import run_followed
+from mcptrio.sources.followed import Followed
 from mcptrio.sources.parts import Parts
 from mcptrio.sources.registry import Registry
 from mcptrio.sources.spec import SourceSpec
@@ -56,6 +56,8 @@ class SourceTree:
         self._on_state: list[StateCallback] = []
         self._branches: dict[str, Branch] = {}
         self._feeds: dict[str, Feed] = {}
+        self._subscribed: dict[str, tuple[Branch, ...]] = {}
+        """The branches that each subscribed URI fits, where there are any: a client may leave with thousands at once."""
         self._lists = 0
         self._open = False
         self._alarm = trio.CancelScope()  # the sleep of `_turn`; waking it twice or late does no harm
@@ -76,6 +78,7 @@ class SourceTree:
         self._branches[spec.name] = branch
         for uri in self._hub.subscriptions():
             if branch.fits(uri):
+                self._subscribed[uri] = (*self._subscribed.get(uri, ()), branch)
                 branch.want(uri)
         if self._lists:
             branch.want_list()
@@ -85,13 +88,22 @@ class SourceTree:
     # Who wants what.
 
     def _interest(self, uri: str, wanted: bool) -> None:
-        for branch in self._branches.values():
-            try:
-                if branch.fits(uri):
-                    branch.want(uri) if wanted else branch.unwant(uri)
-            except Exception:
-                # A fault in here must not keep anybody from subscribing, or from leaving.
-                _log.exception("a source's demand went wrong", source=branch.spec.name)
+        try:
+            if wanted:
+                branches = self._fitting(uri)
+                if branches:
+                    self._subscribed[uri] = branches
+                for branch in branches:
+                    branch.want(uri)
+            else:
+                for branch in self._subscribed.pop(uri, ()):
+                    branch.unwant(uri)
+        except Exception:
+            # A fault in here must not keep anybody from subscribing, or from leaving.
+            _log.exception("the sources' demand went wrong")
+
+    def _fitting(self, uri: str) -> tuple[Branch, ...]:
+        return tuple(branch for branch in self._branches.values() if branch.fits(uri))
 
     @asynccontextmanager
     async def hold(self, uri: str) -> AsyncIterator[None]:
@@ -100,7 +112,7 @@ class SourceTree:
         It waits for sources that are `starting` only, and for each at most until `READ_PATIENCE` after its start; a
         checkpoint in any case. If cancelled, nothing is wanted any more.
         """
-        branches = [branch for branch in self._branches.values() if branch.fits(uri)]
+        branches = self._fitting(uri)
         for branch in branches:
             branch.want(uri)
         try:
@@ -150,7 +162,7 @@ class SourceTree:
 
         None if all of them work, if none ever did, and for a URI that no source reports.
         """
-        feeds = (branch.feed_of(uri) for branch in self._branches.values() if branch.fits(uri))
+        feeds = (branch.feed_of(uri) for branch in self._fitting(uri))
         times = [feed.as_of for feed in feeds if feed is not None]
         return min((at for at in times if at is not None), default=None)
 
@@ -209,7 +221,7 @@ class SourceTree:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._turn)
             try:
-                await run_followed(self.supervisor, self._opened, self._closed, task_status=task_status)
+                await Followed(self.supervisor, self._opened, self._closed).run(task_status=task_status)
             except Escalation as error:
                 escalation = error
             nursery.cancel_scope.cancel(reason="the sources have ended")

@@ -13,6 +13,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_st
 from mcptrio import App
 from mcptrio.server.peer import Peer
 from mcptrio.wire import TransportStream, memory_transport_pair
+from tests.sources.rig import expect_no_tasks, expect_no_wants
 
 VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 CAPABILITIES_KEY = "io.modelcontextprotocol/clientCapabilities"
@@ -174,10 +175,11 @@ def list_changed(kind: str, tag: object = None) -> Json:
 
 
 def expect_nothing_left(app: App) -> None:
-    """No subscription, subscriber, peer or connection is left, in any table."""
+    """No subscription, want, subscriber, peer or connection is left, in any table."""
     assert app.hub._outboxes == {}
     assert app.hub._uris == {}
     assert app.hub.statistics().subscriptions == 0
+    expect_no_wants(app.sources)
     server = app.server
     assert server.list_changes.watchers() == 0
     assert len(server.endpoints) == 1, "only the endpoint in memory is for ever"
@@ -254,3 +256,4 @@ async def running(app: App) -> AsyncIterator[House]:
         await trio.testing.wait_all_tasks_blocked(0.01)
         expect_nothing_left(app)
         nursery.cancel_scope.cancel()
+    expect_no_tasks(app.sources)

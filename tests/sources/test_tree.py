@@ -232,7 +232,7 @@ async def test_a_fault_in_here_keeps_nobody_from_subscribing(
     monkeypatch.setattr(rig.branch("mail"), "want", broken)
     rig.subscribe("a:1")
     assert rig.hub.statistics().subscriptions == 1
-    assert "a source's demand went wrong" in caplog.text
+    assert "the sources' demand went wrong" in caplog.text
 
 
 async def test_a_source_is_described(rig: Rig, body: Body, autojump_clock: MockClock) -> None:

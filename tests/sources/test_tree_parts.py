@@ -315,7 +315,12 @@ async def test_a_source_whose_supervisor_gives_up_has_failed_and_comes_back_with
         await trio.sleep(1)
         assert each.running == {1, 3}
         assert rig.tree.feeds["each"].state is SourceState.LIVE
+        branch.supervisor.exit_child("x:1", LookupError("killed"))
         rig.unsubscribe("x:1", "x:3")
+        await settled()
+        assert rig.tree.feeds["each"].state is SourceState.FAILED
+        await trio.sleep(1)
+        assert rig.tree.feeds["each"].state is SourceState.IDLE, "it is there again, and nobody wants it"
     rig.expect_no_wants()
 
 
