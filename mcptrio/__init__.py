@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from mcptrio.client import Client, ConnectionLost, RpcError, Subscription, TimedOut, Update, open_client
     from mcptrio.live import Change, Changes, Entry, Feed, InvalidUri
     from mcptrio.server import ServerSettings
+    from mcptrio.sources import Registry, Secret
     from mcptrio.wire import Limits
 
 __version__ = "0.1.0"
@@ -27,8 +28,10 @@ __all__ = [
     "InvalidArgument",
     "InvalidUri",
     "Limits",
+    "Registry",
     "ResourceNotFound",
     "RpcError",
+    "Secret",
     "ServerSettings",
     "Subscription",
     "TimedOut",
@@ -49,7 +52,9 @@ _ROOMS = {
     "Feed": "live",
     "InvalidArgument": "catalog",
     "Limits": "wire",
+    "Registry": "sources",
     "ResourceNotFound": "catalog",
+    "Secret": "sources",
     "ServerSettings": "server",
     "ToolError": "catalog",
     "ConnectionLost": "client",

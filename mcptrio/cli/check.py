@@ -9,15 +9,15 @@ import msgspec
 from msgspec import Struct
 
 from mcptrio.cli.configured import configured_app, load_or_explain
-from mcptrio.cli.exits import Exit
+from mcptrio.cli.exits import Exit, say
 from mcptrio.cli.printing import print_text
 from mcptrio.config import Config, dotted
-from mcptrio.masking import MASK, mask
+from mcptrio.masking import MASK, is_secret, mask
 from mcptrio.sources.secret import Secret, SecretMissing
 
 _WIDEST = 60
-_ALL_SECRET = "headers"
-"""A table of which every value written out is taken for a secret, whatever its key."""
+_ALL_SECRET = ("headers", "first")
+"""Settings of which every text written out is taken for a secret, whatever its key: what is sent to a service."""
 
 
 class Row(Struct, frozen=True):
@@ -34,7 +34,8 @@ def check(
     """Validate a configuration as `serve` would take it here and now, and write every value with its origin.
 
     A secret is never shown; where it is not to be found (only its place is in the file) the line says so, and the
-    configuration is not valid. Sources are installed as `serve` does it, and never run.
+    configuration is not valid. Sources are installed as `serve` does it, and never run. What is valid and may not be
+    meant as it is written is told on standard error.
 
     Raises:
         UserError: the configuration is wrong; the message has a line for each problem.
@@ -46,6 +47,8 @@ def check(
     else:
         print_text(table_of(rows))
     configured_app(config)
+    for doubt in config.doubts():
+        say(f"mcptrio: {doubt}")
     if not as_json:
         print_text(f"{file}: valid\n")
     return Exit.OK
@@ -70,13 +73,17 @@ def _shown(value: object, name: str, environ: Mapping[str, str]) -> object:
     if isinstance(value, Secret):
         place = f"env {value.env}" if value.env else f"file {value.file}"
         return f"<{place}{'' if _is_there(value, environ) else ', not there now'}>"
+    all_secret = name in _ALL_SECRET or is_secret(name)
+    if isinstance(value, Struct):
+        value = {each: getattr(value, each) for each in value.__struct_fields__}
     if isinstance(value, dict):
         return {
-            str(key): MASK
-            if name == _ALL_SECRET and isinstance(each, str)
-            else _shown(each, str(key), environ)
-            for key, each in value.items()
+            str(key): _shown(each, name if all_secret else str(key), environ) for key, each in value.items()
         }
+    if isinstance(value, list | tuple):
+        return [_shown(each, name if all_secret else "", environ) for each in value]
+    if name in _ALL_SECRET and isinstance(value, str):
+        return MASK
     return mask(value, key=name)
 
 

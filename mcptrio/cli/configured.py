@@ -31,7 +31,7 @@ def configured_app(config: Config) -> App:
         try:
             source.kind.install(app.registry, source.settings)
         except ValueError as error:
-            problems.append(config.problem(("source", index), str(error)))
+            problems.append(config.refusal(index, str(error)))
     if problems:
         raise _wrong(problems)
     return app

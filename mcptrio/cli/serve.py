@@ -17,8 +17,9 @@ from mcptrio.cli.configured import configured_app, load_or_explain
 from mcptrio.cli.exits import CannotWrite, Exit, NobodyReads, UserError, first
 from mcptrio.cli.log import set_up_logging
 from mcptrio.cli.printing import print_text
-from mcptrio.cli.target import is_config, load_app, place
+from mcptrio.cli.target import is_config, load_app
 from mcptrio.config import Config, ServerTable
+from mcptrio.config.importing import place
 from mcptrio.masking import mask_text
 from mcptrio.supervision import Escalation
 
@@ -39,6 +40,8 @@ def serve(target: str | None, *, flags: Mapping[str, object], environ: Mapping[s
     if is_config(target):
         config = load_or_explain(Path(target), flags=flags, environ=environ)
         set_up_logging(config.server.log_level, config.server.log_format)
+        for doubt in config.doubts():
+            _log.warning("the configuration may not be what was meant", problem=str(doubt))
         app = configured_app(config)
     else:
         config = load_or_explain(None, flags=flags, environ=environ)

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import sys
-import sysconfig
-import traceback
 from pathlib import Path
 
-import mcptrio
 from mcptrio.app import App
 from mcptrio.cli.exits import UserError
-from mcptrio.masking import mask_text
-
-_PACKAGE = Path(mcptrio.__file__).parent
-_INSTALLED = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+from mcptrio.config.importing import CannotImport, import_named
 
 
 def is_config(target: str) -> bool:
@@ -41,7 +34,11 @@ def load_app(target: str) -> App:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
-    found = _import(module_name)
+    top = module_name.partition(".")[0]
+    try:
+        found = import_named(module_name, fix=f"start mcptrio where {top}.py is, or set PYTHONPATH")
+    except CannotImport as error:
+        raise UserError(str(error)) from None
     for name in attribute.split("."):
         if not hasattr(found, name):
             raise UserError(f"{module_name} has no `{attribute}`{_proposal(attribute, found)}")
@@ -49,43 +46,6 @@ def load_app(target: str) -> App:
     if not isinstance(found, App):
         raise UserError(f"{module_name}:{attribute} is of type {type(found).__name__}, and no mcptrio.App")
     return found
-
-
-def _import(name: str) -> object:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        missing = error.name or name
-        if name == missing or name.startswith(f"{missing}."):
-            raise UserError(
-                f"there is no module {missing}: start mcptrio where {missing.partition('.')[0]}.py is, or set PYTHONPATH"
-            ) from None
-        raise UserError(f"{name} needs the module {missing}, which is not installed{place(error)}") from None
-    except SyntaxError as error:
-        raise UserError(f"{error.filename}:{error.lineno}: {error.msg}") from None
-    except SystemExit as error:
-        raise UserError(f"{name} ended the program while it was imported: {error!r}{place(error)}") from None
-    except Exception as error:
-        # Whatever it is, it is in their code: say where.
-        raise UserError(
-            mask_text(f"{name} failed while it was imported: {type(error).__name__}: {error}") + place(error)
-        ) from None
-
-
-def place(error: BaseException) -> str:
-    """Where in somebody's own code an error was raised, in brackets; nothing if none of it was there.
-
-    That is the last frame outside this package, which only found out, and outside what is installed if there is one.
-    """
-    outside = [
-        each
-        for each in traceback.extract_tb(error.__traceback__)
-        if "importlib" not in each.filename and not Path(each.filename).is_relative_to(_PACKAGE)
-    ]
-    own = [
-        each for each in outside if not any(map(Path(each.filename).is_relative_to, _INSTALLED))
-    ] or outside
-    return f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
 
 
 def _proposal(attribute: str, module: object) -> str:

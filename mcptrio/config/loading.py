@@ -11,25 +11,18 @@ from pathlib import Path as FilePath
 import msgspec
 from msgspec import Struct
 
-from mcptrio.config.kinds import KINDS, Kind
+from mcptrio.config.kind import KEY
 from mcptrio.config.lines import Lines
 from mcptrio.config.overrides import Origin, Override, overrides
 from mcptrio.config.path import Path, dotted, value_at
 from mcptrio.config.problem import ConfigError, Problem
 from mcptrio.config.settings import Document, ServerTable
-from mcptrio.config.shape import Fault, faults, proposal
+from mcptrio.config.shape import Fault, faults, own_fault
+from mcptrio.config.source_tables import Source, SourceTables
 from mcptrio.sources.secret import Secret
 
 MAX_BYTES = 1024 * 1024
 """Size up to which a file is read: a configuration is written by hand."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A source to install: its kind and its settings."""
-
-    kind: Kind
-    settings: Struct
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +40,35 @@ class Config:
     def __init__(
         self,
         server: ServerTable,
-        sources: tuple[Source, ...],
+        tables: SourceTables,
         document: _File,
         overridden: Mapping[Path, Override],
     ) -> None:
         self.server = server
-        self.sources = sources
+        self.sources: tuple[Source, ...] = tuple(tables.sources)
+        self._doubts = tuple(tables.doubts)
         self._file = document
         self._overridden = overridden
 
     def settings(self) -> Iterator[Setting]:
         """Every value in force and where it comes from, defaults included, in the order of the types."""
-        roots: list[tuple[Path, Struct]] = [(("server",), self.server)]
-        roots += [(("source", index), source.settings) for index, source in enumerate(self.sources)]
-        for root, table in roots:
-            for path, value in _leaves(table, root):
-                override = self._overridden.get(path)
-                yield Setting(path, value, override.origin if override else self._file.origin(path))
+        for path, value in self._values():
+            override = self._overridden.get(path)
+            yield Setting(path, value, override.origin if override else self._file.origin(path))
 
-    def problem(self, path: Path, message: str) -> Problem:
-        """Something wrong with what is at this path, with its line in the file."""
-        return self._file.problem(Fault(path, message))
+    def _values(self) -> Iterator[tuple[Path, object]]:
+        yield from _leaves(self.server, ("server",))
+        for index, source in enumerate(self.sources):
+            yield ("source", index, KEY), source.word
+            yield from _leaves(source.settings, ("source", index))
+
+    def refusal(self, index: int, message: str) -> Problem:
+        """What a source said when it was installed, with its line: that of the key if the message begins with one."""
+        return self._file.problem(own_fault(message, self.sources[index].kind.settings, ("source", index)))
+
+    def doubts(self) -> tuple[Problem, ...]:
+        """What is valid and may not be what was meant: to be shown to people, and no reason to stop."""
+        return tuple(map(self._file.problem, self._doubts))
 
 
 class _File:
@@ -108,6 +109,8 @@ def load(
 
     `flags` are by their names in `FLAGS`. Nothing but the file is read, and nothing is started.
 
+    A source of a third party is imported for its settings, so its module's code runs.
+
     Raises:
         ConfigError: with all problems at once; a file that cannot be read or parsed has only that one.
     """
@@ -119,18 +122,18 @@ def load(
             Fault(each.path, f"{each.message}: write [[source]]") if each.path == ("source",) else each
             for each in wrong
         ]
-    tables: list[dict[str, object]] = []
+    tables = SourceTables()
     if not any(each.path[:1] == ("source",) for each in wrong):
-        tables = msgspec.convert(document.get("source", []), list[dict[str, object]])
-        wrong += _source_faults(tables)
+        for table in msgspec.convert(document.get("source", []), list[dict[str, object]]):
+            tables.add(table)
+        wrong += tables.faults
     overridden, problems = overrides(environ or {}, flags or {})
     if wrong or problems:
         raise ConfigError(*map(source.problem, wrong), *problems)
     merged: dict[str, object] = msgspec.to_builtins(document.get("server", {}))
     for (_, *inner), override in overridden.items():
         _put(merged, inner, override.value)
-    sources = tuple(map(_source, tables))
-    config = Config(msgspec.convert(merged, ServerTable), sources, source, overridden)
+    config = Config(msgspec.convert(merged, ServerTable), tables, source, overridden)
     if open_bind := _open_bind(config):
         raise ConfigError(open_bind)
     return config
@@ -160,44 +163,6 @@ def _parse(text: str, label: str) -> dict[str, object]:
         raise ConfigError(Problem(label, f"is not valid TOML: {error}")) from None
     except RecursionError:
         raise ConfigError(Problem(label, "is nested too deeply")) from None
-
-
-def _source_faults(tables: list[dict[str, object]]) -> Iterator[Fault]:
-    names: dict[str, int] = {}
-    uris: dict[str, int] = {}
-    for index, table in enumerate(tables):
-        here: Path = ("source", index)
-        word = table.get("kind")
-        if word is None:
-            known = ", ".join(f"`{each}`" for each in sorted(KINDS))
-            yield Fault((*here, "kind"), f"is missing: say what the source is; known are {known}")
-        elif not isinstance(word, str):
-            yield Fault((*here, "kind"), "expected text")
-        elif word not in KINDS:
-            yield Fault((*here, "kind"), f"there is no kind `{word}`{proposal(word, list(KINDS))}")
-        else:
-            found = list(faults(table, KINDS[word]().settings, here))
-            yield from found
-            if not found:
-                source = _source(table)
-                offered = source.kind.uris(source.settings)
-                for uri in offered:
-                    if uri in uris:
-                        key = "uri" if "uri" in table else "kind"
-                        yield Fault((*here, key), f"`{uri}` is the uri of source[{uris[uri]}] already")
-                        break
-                uris = dict.fromkeys(offered, index) | uris
-                name = getattr(source.settings, "name", None)
-                if name in names:
-                    message = f"`{name}` is the name of source[{names[name]}] already: give each its own"
-                    yield Fault((*here, "name"), message)
-                elif isinstance(name, str):
-                    names[name] = index
-
-
-def _source(table: Mapping[str, object]) -> Source:
-    kind = KINDS[str(table["kind"])]()
-    return Source(kind, msgspec.convert(table, kind.settings))
 
 
 def _put(table: dict[str, object], path: list[str | int], value: object) -> None:

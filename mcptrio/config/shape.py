@@ -126,12 +126,16 @@ def _fault_of(error: msgspec.ValidationError, wanted: object, path: Path) -> Fau
     if found := _AT.search(message):
         path += from_msgspec(found[1])
         message = message[: found.start()]
-    # What a type finds out itself, in its `__post_init__`, names the field that is wrong.
+    fault = own_fault(message, wanted, path)
+    return Fault(fault.path, _plain(fault.message))
+
+
+def own_fault(message: str, wanted: object, path: Path) -> Fault:
+    """What the code of a type found out itself: its message begins with the field that is wrong, if it is about one."""
     own = _OWN.match(message)
     if own and isinstance(wanted, type) and own[1] in getattr(wanted, "__struct_fields__", ()):
-        path = (*path, own[1])
-        message = message[own.end() :]
-    return Fault(path, _plain(message))
+        return Fault((*path, own[1]), message[own.end() :])
+    return Fault(path, message)
 
 
 def _plain(message: str) -> str:

@@ -196,7 +196,8 @@ def test_a_layer_stands_over_those_below(
         (
             "[[source]]\nname = 'x'",
             [
-                "mcptrio.toml:1: source[0].kind: is missing: say what the source is; known are `email_mock`, `poller`"
+                "mcptrio.toml:1: source[0].kind: is missing: say what the source is; known are "
+                + ", ".join(f"`{each}`" for each in sorted(KINDS))
             ],
         ),
         ("[[source]]\nkind = 3", ["mcptrio.toml:2: source[0].kind: expected text"]),

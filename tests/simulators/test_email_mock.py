@@ -178,4 +178,5 @@ def test_installing_offers_both_resources_and_a_task() -> None:
     assert registry.catalog.could_serve("email://messages/7")
     assert registry.catalog.could_serve(LIVE_FEED)
     assert not registry.catalog.could_serve("email://other")
-    assert [spec.name for spec in registry.sources()] == ["mail"]
+    [spec] = registry.sources()
+    assert (spec.name, spec.always) == ("mail", True)

@@ -14,7 +14,7 @@ import trio
 from msgspec import Struct
 
 from mcptrio.sources.poller.conditional import Validators, retry_after
-from mcptrio.sources.poller.settings import shown_url
+from mcptrio.sources.shown_url import shown_url
 
 MAX_REDIRECTS = 5
 """How many redirects one poll follows."""

@@ -11,7 +11,7 @@ from msgspec import Struct
 from mcptrio.catalog import UriTemplate
 from mcptrio.live import Change, InvalidUri, check_uri
 from mcptrio.live.change import CREATED, DELETED, UPDATED
-from mcptrio.sources.poller.pointer import Pointer, PointerError, described
+from mcptrio.sources.pointer import Pointer, PointerError, described
 
 VARIABLE = "id"
 """The variable of a poller's URI template."""

@@ -20,8 +20,9 @@ from mcptrio.sources.outstanding import Outstanding
 from mcptrio.sources.poller.conditional import Validators
 from mcptrio.sources.poller.fetch import Document, Fetcher, FetchFailed, HttpClient
 from mcptrio.sources.poller.items import BadDocument, Item, Snapshot, differences
-from mcptrio.sources.poller.settings import PollerSettings, shown_url
+from mcptrio.sources.poller.settings import PollerSettings
 from mcptrio.sources.registry import Registry
+from mcptrio.sources.shown_url import shown_url
 from mcptrio.supervision.backoff import Backoff
 from mcptrio.wire.http import open_http_client
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import ClassVar
 from urllib.parse import urlsplit
 
@@ -11,12 +10,12 @@ from msgspec import Struct, field
 from mcptrio.catalog import UriTemplate, has_variables
 from mcptrio.live import check_uri
 from mcptrio.sources.duration import Duration, seconds_between
+from mcptrio.sources.headers import check_headers, revealed_headers, shown_headers
+from mcptrio.sources.pointer import Pointer
 from mcptrio.sources.poller.items import VARIABLE, Shape
-from mcptrio.sources.poller.pointer import Pointer
-from mcptrio.sources.secret import Secret, SecretMissing, reveal
+from mcptrio.sources.secret import Secret
+from mcptrio.sources.shown_url import shown_url
 
-_HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,100}")
-_HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 _OURS = frozenset(
     {
         "accept-encoding",
@@ -75,8 +74,7 @@ class PollerSettings(Struct, tag_field="kind", tag="poller", forbid_unknown_fiel
             self._check_single()
         else:
             self._check_items()
-        for name, value in self.headers.items():
-            _check_header(name, value)
+        check_headers(self.headers, _OURS, "the poller")
         seconds_between("every", self.every, self.LEAST_EVERY, self.MOST_EVERY)
         seconds_between("timeout", self.timeout, 0.001, self.MOST_TIMEOUT)
         seconds_between("linger", self.linger, 0.0, self.MOST_LINGER)
@@ -125,25 +123,14 @@ class PollerSettings(Struct, tag_field="kind", tag="poller", forbid_unknown_fiel
         Raises:
             SecretMissing: a secret is not where the settings say, or is no header's value.
         """
-        headers = {"accept": "application/json, */*;q=0.1"}
-        for name, value in self.headers.items():
-            try:
-                revealed = reveal(value)
-            except SecretMissing as error:
-                raise SecretMissing(f"source {self.name!r}, header {name}: {error}") from None
-            if _HEADER_VALUE.fullmatch(revealed) is None:
-                raise SecretMissing(
-                    f"source {self.name!r}, header {name}: the secret has characters that no header may have"
-                )
-            headers[name.lower()] = revealed
-        return headers
+        return {"accept": "application/json, */*;q=0.1", **revealed_headers(self.headers, self.name)}
 
     def _shown(self) -> list[tuple[str, object]]:
         shown: list[tuple[str, object]] = []
         for name in self.__struct_fields__:
             value: object = getattr(self, name)
             if name == "headers":
-                value = {key: v if isinstance(v, Secret) else "***" for key, v in self.headers.items()}
+                value = shown_headers(self.headers)
             elif name == "url":
                 value = shown_url(self.url)
             shown.append((name, value))
@@ -156,12 +143,6 @@ class PollerSettings(Struct, tag_field="kind", tag="poller", forbid_unknown_fiel
         return self._shown()
 
 
-def shown_url(url: str) -> str:
-    """A URL for messages: without user, password, query and fragment, where secrets may be."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{'?...' if parts.query else ''}"
-
-
 def _check_url(url: str) -> None:
     try:
         parts = urlsplit(url)
@@ -170,14 +151,3 @@ def _check_url(url: str) -> None:
         sound = False
     if not sound or any(not "!" <= character <= "~" for character in url):
         raise ValueError("`url` must be an http or https URL, such as https://example.org/releases.json")
-
-
-def _check_header(name: str, value: str | Secret) -> None:
-    if _HEADER_NAME.fullmatch(name) is None:
-        raise ValueError(f"`headers`: {name[:100]!r} is no header name")
-    if name.lower() in _OURS:
-        raise ValueError(f"`headers`: {name} is set by the poller itself")
-    if isinstance(value, str) and _HEADER_VALUE.fullmatch(value) is None:
-        raise ValueError(
-            f"`headers`: the value of {name} is empty, or has characters that no header may have"
-        )

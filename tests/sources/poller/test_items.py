@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcptrio.live import check_uri
+from mcptrio.sources.pointer import Pointer
 from mcptrio.sources.poller.items import BadDocument, Item, Shape, differences
-from mcptrio.sources.poller.pointer import Pointer
 
 SHAPE = Shape("releases://{id}", Pointer("/releases"), Pointer("/id"))
 WHOLE = Shape("weather://oslo", None, None)

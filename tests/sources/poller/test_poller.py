@@ -277,7 +277,7 @@ async def test_who_is_told_of_a_change_reads_it(autojump_clock: trio.testing.Moc
         nursery.cancel_scope.cancel(reason="enough")
 
 
-async def test_a_read_while_the_first_poll_is_under_way_waits_for_it(
+async def test_reading_and_listing_before_the_first_poll_finds_nothing_at_once_and_its_end_is_announced(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     origin = Origin()
@@ -286,30 +286,15 @@ async def test_a_read_while_the_first_poll_is_under_way_waits_for_it(
     started = trio.current_time()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(bench.poller.run, bench.feed)
-        assert await bench.poller.read_item("1") == '{"id":1}'
+        with pytest.raises(ResourceNotFound):
+            await bench.poller.read_item("1")
+        assert await bench.poller.list_items() == []
+        assert trio.current_time() == started, "to wait is the server's matter"
+        await bench.feed.wait_started()
         assert trio.current_time() - started == pytest.approx(3)
-        assert [resource.uri for resource in await bench.poller.list_items()] == ["releases://1"]
+        assert await bench.poller.read_item("1") == '{"id":1}'
         nursery.cancel_scope.cancel(reason="enough")
-
-
-async def test_a_read_waits_no_longer_than_the_first_poll_and_never_beyond_five_seconds(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    origin = Origin()
-    origin.always(lambda: respond(200, releases({"id": 1}), gap=60))
-    slow = Bench(origin, timeout=100)
-    failing = Bench(Origin(b"no"))
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(slow.poller.run, slow.feed)
-        nursery.start_soon(failing.poller.run, failing.feed)
-        started = trio.current_time()
-        with pytest.raises(ResourceNotFound):
-            await failing.poller.read_item("1")
-        assert trio.current_time() == started
-        with pytest.raises(ResourceNotFound):
-            await slow.poller.read_item("1")
-        assert trio.current_time() - started == pytest.approx(5)
-        nursery.cancel_scope.cancel(reason="enough")
+    assert bench.reported() == [("created", "releases://1")]
 
 
 async def test_reading_and_listing_are_checkpoints(autojump_clock: trio.testing.MockClock) -> None:
@@ -334,16 +319,30 @@ def test_installing_offers_a_template_and_a_task() -> None:
         "application/json",
     )
     assert registry.catalog.could_serve("releases://42")
-    assert [spec.name for spec in registry.sources()] == ["releases"]
+    [spec] = registry.sources()
+    assert (spec.name, spec.patterns, spec.always, spec.linger) == (
+        "releases",
+        ("releases://{id}",),
+        False,
+        30,
+    )
 
 
 def test_installing_without_items_offers_a_resource() -> None:
     registry = Registry(Catalog())
-    settings = PollerSettings(name="weather", url=URL, uri="weather://oslo", mime_type="application/geo+json")
+    settings = PollerSettings(
+        name="weather",
+        url=URL,
+        uri="weather://oslo",
+        mime_type="application/geo+json",
+        linger="5m",
+        always=True,
+    )
     install(registry, settings)
     assert registry.catalog.could_serve("weather://oslo")
     assert not registry.catalog.could_serve("weather://rome")
-    assert [spec.name for spec in registry.sources()] == ["weather"]
+    [spec] = registry.sources()
+    assert (spec.name, spec.patterns, spec.always, spec.linger) == ("weather", ("weather://oslo",), True, 300)
 
 
 def test_installing_without_a_secret_that_is_needed_fails_by_its_name(

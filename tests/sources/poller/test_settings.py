@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from mcptrio.sources.poller import PollerSettings
-from mcptrio.sources.poller.settings import shown_url
 from mcptrio.sources.secret import SecretMissing
 
 WHOLE = {"kind": "poller", "name": "weather", "url": "http://example.org/w.json", "uri": "weather://oslo"}
@@ -26,6 +25,7 @@ def convert(written: Mapping[str, object]) -> PollerSettings:
 
 def test_the_least_settings_are_enough() -> None:
     assert convert(WHOLE).every == "30s"
+    assert (convert(WHOLE).linger, convert(WHOLE).always) == ("30s", False)
     assert convert(ITEMS).items == "/releases"
 
 
@@ -53,6 +53,10 @@ def test_the_least_settings_are_enough() -> None:
         (WHOLE, {"every": "50ms"}, "`every` is 0.05 s, but must be between 0.1 s"),
         (WHOLE, {"every": "soon"}, "`every`: 'soon' is no duration"),
         (WHOLE, {"timeout": 0}, "`timeout` is 0 s"),
+        (WHOLE, {"linger": -1}, "`linger`: -1"),
+        (WHOLE, {"linger": "a while"}, "`linger`: 'a while' is no duration"),
+        (WHOLE, {"linger": "31d"}, "`linger` is 31 days, but must be between 0 s and 30 days"),
+        (WHOLE, {"always": "yes"}, "Expected `bool`"),
         (WHOLE, {"max_body": 0}, "`max_body` is 0"),
         (WHOLE, {"jitter": 1.5}, "`jitter` is 1.5"),
         (WHOLE, {"headers": {"no name": "x"}}, "'no name' is no header name"),
@@ -111,8 +115,3 @@ def test_no_secret_is_in_any_form_of_repr() -> None:
         assert "hush" not in shown
         assert "TOKEN" in shown
         assert "example.org/w.json?..." in shown
-
-
-def test_a_url_is_shown_without_what_may_be_secret() -> None:
-    assert shown_url("https://u:p@example.org:8443/a/b?c=d#e") == "https://example.org:8443/a/b?..."
-    assert shown_url("http://example.org/") == "http://example.org/"

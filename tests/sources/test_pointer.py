@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcptrio.sources.poller.pointer import Pointer, PointerError, described
+from mcptrio.sources.pointer import Pointer, PointerError, described
 
 DOCUMENT = {
     "foo": ["bar", "baz"],
