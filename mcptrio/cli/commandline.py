@@ -199,14 +199,22 @@ def watch(
     /,
     *uris: str,
     json: Json = False,
+    exec: str | None = None,
+    exec_concurrency: int = 1,
     revision: Revision = "auto",
     timeout: float = 30.0,
 ) -> int:
-    """Subscribe to resources, and write a line for each change.
+    """Subscribe to resources, and write a line or run a command for each change.
 
     Goes on after a lost connection; where changes may have been missed
-    meanwhile, the line's kind is "gap". Ends with exit code 4 when the server
+    meanwhile, the change's kind is "gap". Ends with exit code 4 when the server
     refuses a subscription, and with 0 by Ctrl-C.
+
+    With --exec no lines are written: the command gets the line of JSON on
+    standard input, and MCPTRIO_URI and MCPTRIO_KIND in its environment. Changes
+    of a resource while its command runs become one, for which it runs again.
+    A command that fails is told of on standard error, and the next one runs.
+    Ctrl-C ends running commands: SIGTERM, and SIGKILL two seconds later.
 
     Parameters
     ----------
@@ -214,6 +222,10 @@ def watch(
         URIs of resources.
     json
         A line of JSON per change: time, uri, kind, gap.
+    exec
+        A shell's command to run for each change.
+    exec_concurrency
+        How many commands may run at once; 1 keeps the order of the changes.
     revision
         Protocol revision to speak.
     timeout
@@ -225,8 +237,23 @@ def watch(
 
     if not uris:
         raise UserError("name at least one resource to watch: mcptrio watch URL URI...")
+    if exec is not None:
+        return _watch_exec(_remote(url, revision, timeout), uris, exec, exec_concurrency, as_json=json)
     remote = _remote(url, revision, timeout)
     return run_until_signal(lambda: watch(remote, uris, Output(), as_json=json), Exit.OK)
+
+
+def _watch_exec(remote: Remote, uris: Sequence[str], command: str, concurrency: int, *, as_json: bool) -> int:
+    from mcptrio.cli.remote import run_until_signal
+    from mcptrio.cli.watch_exec import MOST_CONCURRENCY, watch_exec
+
+    if not command.strip() or "\0" in command:
+        raise UserError("--exec needs a command, such as --exec 'date >> changes.log'")
+    if not 1 <= concurrency <= MOST_CONCURRENCY:
+        raise UserError(f"--exec-concurrency must be between 1 and {MOST_CONCURRENCY}")
+    if as_json:
+        raise UserError("--json is for lines; with --exec each command gets its change as JSON anyway")
+    return run_until_signal(lambda: watch_exec(remote, uris, command, concurrency=concurrency), Exit.OK)
 
 
 @app.command(group=CLIENTS)

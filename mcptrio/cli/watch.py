@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from typing import NoReturn
 
 import msgspec
 
@@ -17,7 +18,8 @@ GAP = "gap"
 UPDATED = "updated"
 
 
-def _now() -> datetime:
+def now_utc() -> datetime:
+    """The wall clock."""
     return datetime.now(UTC)
 
 
@@ -27,7 +29,7 @@ async def watch(
     output: Output,
     *,
     as_json: bool = False,
-    now: Callable[[], datetime] = _now,
+    now: Callable[[], datetime] = now_utc,
 ) -> int:
     """Subscribe, and write each change until cancelled; after a lost connection go on with the next one.
 
@@ -38,6 +40,24 @@ async def watch(
         UserError: the server cannot be reached at first, or refuses a subscription, also a later time.
         NobodyReads: the reader of the output has gone.
     """
+
+    async def write(update: Update) -> None:
+        await output.line(json_line(update, now()) if as_json else text_line(update, now()))
+
+    return await follow(remote, uris, write)
+
+
+async def follow(
+    remote: Remote, uris: Sequence[str], on_update: Callable[[Update], Awaitable[None]]
+) -> NoReturn:
+    """Subscribe, and have each change handled, one after the other, until cancelled.
+
+    Changes that come while one is handled are merged, by resource.
+
+    Raises:
+        UserError: as `watch`.
+        Exception: what `on_update` raises.
+    """
     async with remote.client(reconnect=True) as client:
         async with client.subscribe(*uris) as changes:
             say(f"watching {len(changes.uris)} resource{'' if len(changes.uris) == 1 else 's'}")
@@ -46,8 +66,7 @@ async def watch(
                 if client.statistics().connections != connections:
                     connections = client.statistics().connections
                     say("connected again; changes meanwhile are marked as gaps")
-                line = json_line(update, now()) if as_json else text_line(update, now())
-                await output.line(line)
+                await on_update(update)
     raise UserError("the server ended the subscription", Exit.REFUSED)
 
 
