@@ -186,6 +186,7 @@ class Machine(Lives):
         self.phase = Phase.IDLE
         self._exits.clear()
         outcome, self.outcome = self.outcome, None
+        self._flush()  # where `on_report` raised what is no `Exception`, something is left
         return outcome
 
     # What is allowed.

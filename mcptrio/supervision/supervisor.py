@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextvars
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 from random import Random
 
@@ -139,21 +140,18 @@ class Supervisor:
                     machine.open(self._initial, task_status.started, trio.current_time())
                     await self._turn(lambda: machine.phase is Phase.CLOSING)
                 finally:
-                    for group in machine.close():
-                        patience = machine.stop_group(group, trio.current_time())
-                        if patience is None:
-                            continue
-                        with trio.move_on_after(patience, shield=True):
-                            await self._turn(lambda: not machine.awaited)
-                        machine.overdue(trio.current_time())
+                    # What `on_report` raises while one stops, such as KeyboardInterrupt, keeps no other from it.
+                    async with AsyncExitStack() as stopping:  # noqa: ASYNC102  each is shielded, with its deadline
+                        for group in reversed(machine.close()):
+                            stopping.push_async_callback(self._stop_group, group)
         except BaseExceptionGroup as group:
             # Cancelled while giving up: the caller must learn of that all the same. Anything else in the group
             # is no Exception, and goes before.
             if machine.outcome is None or group.split(trio.Cancelled)[1] is not None:
                 raise
         finally:
-            outcome = machine.end()
             self._nursery = None
+            outcome = machine.end()
         if outcome is not None:
             raise outcome
 
@@ -373,6 +371,13 @@ class Supervisor:
             raise
         else:
             ended(child, None, trio.current_time())
+
+    async def _stop_group(self, group: list[ChildRecord]) -> None:
+        patience = self._machine.stop_group(group, trio.current_time())
+        if patience is not None:
+            with trio.move_on_after(patience, shield=True):
+                await self._turn(lambda: not self._machine.awaited)
+            self._machine.overdue(trio.current_time())
 
     async def _turn(self, finished: Callable[[], bool]) -> None:
         """Act on timers as they come due until `finished()`; whoever makes it true wakes the alarm."""

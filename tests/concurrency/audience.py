@@ -56,14 +56,22 @@ class Ear:
     def expect_no_gap_too_many(self, connections: int) -> None:
         """A gap comes with a new connection, and never without."""
         for uri, gaps in self.gaps.items():
-            assert len(gaps) <= connections - self.connection, f"{uri}: gaps {gaps} on {connections} connections"
+            assert len(gaps) <= connections - self.connection, (
+                f"{uri}: gaps {gaps} on {connections} connections"
+            )
 
 
 class Hearer:
     """A client with lasting subscriptions and a fickle one, which reads now and then, and reconnects."""
 
     def __init__(
-        self, watched: Watched, name: str, revision: str, groups: list[tuple[str, ...]], fickle: list[str], seed: int
+        self,
+        watched: Watched,
+        name: str,
+        revision: str,
+        groups: list[tuple[str, ...]],
+        fickle: list[str],
+        seed: int,
     ) -> None:
         self.name = name
         self.revision = revision
@@ -77,6 +85,7 @@ class Hearer:
         self.losses: list[tuple[str | None, Exception]] = []
         self.failed_dials = 0
         self.reads = 0
+        self.reading: str | None = None
         self._watched = watched
         self._groups = groups
         self._fickle = fickle
@@ -125,7 +134,9 @@ class Hearer:
         return self.client.statistics().connections
 
     async def _listen(self, uris: tuple[str, ...], *, task_status: trio.TaskStatus[None]) -> None:
-        async with self.client.list_changes() if uris == (TOOLS,) else self.client.subscribe(*uris) as updates:
+        async with (
+            self.client.list_changes() if uris == (TOOLS,) else self.client.subscribe(*uris) as updates
+        ):
             ear = Ear(self._watched.ledger, uris, self._watched.ledger.accepted, self.connections)
             self.ears.append(ear)
             task_status.started()
@@ -165,12 +176,15 @@ class Hearer:
     async def _read(self) -> None:
         """Read now and then; that wants a source too."""
         while True:
-            await trio.sleep(self._chance.uniform(0, 10))
+            await trio.sleep(self._chance.uniform(0, 6))
             uri = self._chance.choice([uri for ear in self.ears for uri in ear.uris if uri != TOOLS])
+            self.reading = uri
             try:
                 result = await self.client.read_resource(uri)
             except ConnectionLost:
                 continue
+            finally:
+                self.reading = None
             assert result.contents
             self.reads += 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Callable
 from random import Random
 
 import trio
@@ -42,8 +43,7 @@ class Log:
         """The body of a source: from the checkpoint on, for ever."""
         number = feed.checkpoint or 0
         assert isinstance(number, int)
-        for _ in range(self._chance.randrange(4)):
-            await trio.lowlevel.checkpoint()
+        await trio.sleep(self._chance.choice((0, 0, 0.1, 2)))  # who reads meanwhile waits
         feed.live()
         while True:
             while number < len(self.events):
@@ -61,6 +61,7 @@ class Ledger:
     def __init__(self, app: App) -> None:
         self.accepted = 0
         self.newest: dict[str, int] = {}
+        self.on_accepted: Callable[[Change], None] = lambda change: None
         self.by_source: dict[str, list[Change]] = defaultdict(list)
         publish = app.hub.publish
 
@@ -69,6 +70,7 @@ class Ledger:
             if entry is not None:
                 self.by_source[change.source].append(change)
                 self.note(change.uri)
+                self.on_accepted(change)
             return entry
 
         app.hub.publish = publish_and_note  # type: ignore[method-assign]
@@ -86,7 +88,7 @@ class Watched:
     busy ones change all the time.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, poll: str = "2s") -> None:
         self.chance = chance = Random(seed)
         self.app = app = App("killed", settings=SETTINGS)
         self.logs = {"always": Log(chance), "demand": Log(chance)}
@@ -106,7 +108,7 @@ class Watched:
                 uri="releases://{id}",
                 items="/releases",
                 id="/id",
-                every="2s",
+                every=poll,
                 jitter=0.5,
             ),
             open_client=self.origin.open_client,
@@ -170,6 +172,13 @@ class Watched:
             self._toggle_tool()
         else:
             self.happen(uri)
+
+    def unreported(self) -> list[str]:
+        """Of the quiet URIs, those whose newest change the hub has not accepted."""
+        newest = self.ledger.newest
+        return [
+            f"{uri} was not reported" for uri, number in self.expected.items() if newest.get(uri, 0) < number
+        ]
 
     def _render(self) -> None:
         items = [{"id": str(id), "value": value} for id, value in enumerate(self.releases)]

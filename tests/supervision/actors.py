@@ -65,6 +65,11 @@ class Actor:
         self._told.set()
         await wait_all_tasks_blocked()
 
+    def order(self, error: BaseException | None) -> None:
+        """Have the body end in its next step."""
+        self._order = error
+        self._told.set()
+
     def spec(
         self,
         name: str,

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from functools import partial
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
 from mcptrio.supervision import ChildState, Escalation, ExitReason, Monitor, Report, StartFailed, Supervisor
+from mcptrio.supervision.record import Then
 from tests.supervision.model import seen
 from tests.supervision.programs import Program, Step
 from tests.supervision.script import Boom, Script
@@ -123,23 +122,28 @@ class Stage:
             assert child is None or child.state is not ChildState.STOPPING
             return
         expected = self.machine.refusal(step)
-        asked: Callable[[], Awaitable[None]] = partial(self.supervisor.restart_child, step.name)
-        if step.plan is not None:
-            asked = partial(self.supervisor.start_child, Script.spec(step.plan))
-        if expected is not None:
-            with pytest.raises(expected):
-                await asked()
-            return
+        spec = None if step.plan is None else Script.spec(step.plan)
         failure: StartFailed | None = None
         with trio.CancelScope() as scope:
             entry = (step.name, scope)
             self._asked.append(entry)
             try:
-                await asked()
+                if spec is None:
+                    await self.supervisor.restart_child(step.name)
+                else:
+                    await self.supervisor.start_child(spec)
             except StartFailed as error:
                 failure = error
-            self._asked.remove(entry)
+            except (LookupError, RuntimeError, ValueError) as error:
+                assert type(error) is expected
+                return
+            finally:
+                self._asked.remove(entry)
             self._starts.append((step.name, seen(failure)))
+        assert expected is None
+        if failure is not None or scope.cancelled_caught:  # it is not kept, if it was new
+            left = [child for child in self.machine.children.values() if child.spec is spec]
+            assert all(child.then is Then.FORGET for child in left)
 
     def _do(self, step: Step) -> None:
         supervisor, machine, name = self.supervisor, self.machine, step.name
