@@ -28,7 +28,11 @@ def check_source(fn: Callable[..., object], *, each: bool = False) -> None:
             fits = False
     if not fits:
         more = ", city: str" if each else ""
-        raise DeclarationError(f"{name_of(fn)}: a source is `async def name(feed: Feed{more}) -> None`")
+        takes_more = inspect.iscoroutinefunction(fn) and len(inspect.signature(fn).parameters) > 1
+        hint = (
+            "; with each=True it takes the variables of its pattern, too" if takes_more and not each else ""
+        )
+        raise DeclarationError(f"{name_of(fn)}: a source is `async def name(feed: Feed{more}) -> None`{hint}")
 
 
 def yielded_type(fn: Callable[..., object]) -> object:

@@ -154,6 +154,7 @@ class Declaring(ChangeReports):
         each: bool = False,
         linger: float = LINGER,
         always: bool | None = None,
+        most: int | None = None,
     ) -> Callable[[S], S]: ...
 
     def source(
@@ -165,14 +166,15 @@ class Declaring(ChangeReports):
         each: bool = False,
         linger: float = LINGER,
         always: bool | None = None,
+        most: int | None = None,
     ) -> S | Callable[[S], S]:
         """Run an `async def` as a source while the app runs: supervised, restarted with backoff when it raises.
 
         `pattern` is the URI or URI template of what it reports, or several, which may then be subscribed even where no
         resource is offered for it. With one the source runs by demand, unless `always`: from the first subscription,
         read or list that wants it until `linger` seconds after the last. `feed.wanted` tells what is wanted; or with
-        `each` every wanted URI has a task of its own: `async def watch(feed: Feed, city: str)`. Without a pattern it
-        runs always. Returns the function unchanged.
+        `each` every wanted URI has a task of its own, `async def watch(feed: Feed, city: str)`, at most `most` (1,000)
+        of them at once. Without a pattern it runs always. Returns the function unchanged.
         """
         if callable(pattern):
             bare: S = pattern
@@ -182,7 +184,7 @@ class Declaring(ChangeReports):
             self.check_thread()
             check_source(fn, each=each)
             self.registry.add_source(
-                name or fn.__name__, fn, pattern=pattern, each=each, linger=linger, always=always
+                name or fn.__name__, fn, pattern=pattern, each=each, linger=linger, always=always, most=most
             )
             return fn
 

@@ -203,6 +203,7 @@ class ShownRegistry(Registry):
         each: bool = False,
         linger: float = LINGER,
         always: bool | None = None,
+        most: int | None = None,
     ) -> None:
         """As `Registry.add_source`."""
 
@@ -214,4 +215,6 @@ class ShownRegistry(Registry):
             finally:
                 unwatch()
 
-        self._registry.add_source(name, shown, pattern=pattern, each=each, linger=linger, always=always)
+        self._registry.add_source(
+            name, shown, pattern=pattern, each=each, linger=linger, always=always, most=most
+        )

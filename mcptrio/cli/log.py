@@ -27,8 +27,8 @@ LEVELS: Mapping[str, int] = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
-_CHATTY = ("httpcore", "httpx", "trio-websocket", "websockets")
-"""Libraries whose every request would be a line; below level debug only their warnings are shown."""
+_CHATTY = ("httpcore", "httpx", "trio-websocket", "watchfiles", "websockets")
+"""Libraries whose every request or change would be a line; below level debug only their warnings are shown."""
 
 Event = MutableMapping[str, object]
 

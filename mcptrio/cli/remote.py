@@ -90,7 +90,7 @@ def _told(data: object, key: str) -> str:
 
 def _connection_message(url: str, error: ConnectionLost) -> str:
     if error.status is not None:
-        told = " ".join(str(error).partition("<")[0].split()).rstrip(": ")  # without a web page
+        told = " ".join(str(error).partition("<")[0].split()).rstrip(".: ")  # without a web page
         return f"{told}: is this the URL of an MCP server with WebSocket?"
     if error.code is not None:
         return str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from mcptrio.sources.secret import Secret
 
 MAX_BYTES = 1024 * 1024
 """Size up to which a file is read: a configuration is written by hand."""
+
+_AT_LINE = re.compile(r"\(at line (?P<line>\d+), column \d+\)$")
+"""Where tomllib says what is wrong, except at the end of a document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,10 @@ def _parse(text: str, label: str) -> dict[str, object]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(Problem(label, f"is not valid TOML: {error}")) from None
+        told = str(error)
+        found = _AT_LINE.search(told)
+        line = found["line"] if found else str(text.count("\n") + 1)  # else it is at the end of the document
+        raise ConfigError(Problem(f"{label}:{line}", f"is not valid TOML: {told}")) from None
     except RecursionError:
         raise ConfigError(Problem(label, "is nested too deeply")) from None
 

@@ -28,7 +28,7 @@ _WORDS = {
     "null": "nothing",
 }
 _AT = re.compile(r" - at `(?:key in )?(\$[^`]*)`$")
-_OWN = re.compile(r"`(\w+)`(?:: | (?=is |must ))")
+_OWN = re.compile(r"`(\w+)`(?:: | (?=is |must |has |needs ))")
 _LIST_ALL = 12
 
 

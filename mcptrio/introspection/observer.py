@@ -27,7 +27,6 @@ class Observer:
         self._server = server
         self._run: trio.lowlevel.TrioToken | None = None
         self._rebuilt = server.rebuilt_total
-        self._dynamic: dict[str, bool] = {}  # by supervisor: what was found out stays so
         reports.subscribe(self._reported)
         sources.on_state(self._source_state)
         pump.on_set_aside(self._set_aside)

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 import trio
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from mcptrio.live.change import CREATED, DELETED, UPDATED, Change
 from mcptrio.live.uri import check_uri
@@ -91,12 +92,15 @@ class Feed:
         """Report a change of any kind, and keep how far the source has come with it.
 
         The checkpoint is kept if the change was accepted, and only then: however the task ends, the next one
-        finds either both or neither. It is any value of the source's own.
+        finds either both or neither. It is any value of the source's own. A change that names no source is this feed's.
 
         Raises:
             InvalidUri: the change names no resource.
         """
         check_uri(change.uri)
+        if not change.source:
+            # Event ids are told apart by it: those of two sources must not be taken for each other's.
+            change = replace(change, source=self.name)
         await trio.lowlevel.checkpoint_if_cancelled()
         try:
             self._channel.send_nowait(change)
@@ -275,7 +279,13 @@ class Feed:
         self.tell(SourceState.FAILED, why)
 
     def tell(self, state: SourceState, reason: str = "", *, current: bool = False) -> None:
-        """Say how the source is doing, as the methods named for each state do."""
+        """Say how the source is doing, as the methods named for each state do.
+
+        Raises:
+            TypeError: the reason is no text; nothing was said.
+        """
+        if not isinstance(reason, str):
+            raise TypeError(f"why a source is {state} is text, not {type(reason).__name__}: use str(...)")
         current = current or state in _WORKING
         if self._current and not current:
             self._worked_at = datetime.now(UTC)

@@ -18,12 +18,16 @@ from msgspec import Struct
 from mcptrio.live.change import CREATED, DELETED, Change, Entry
 from mcptrio.live.outbox import Outbox
 from mcptrio.live.uri import check_uri
+from mcptrio.log import get_logger
 
 DEDUPLICATION_WINDOW = 16_384
 """How many event ids are remembered to recognise a repeated report."""
 
 MEMBERSHIP: Hashable = object()
 """The key under which a creation or deletion reaches those who watch the list of resources."""
+
+
+_log = get_logger("mcptrio.live")
 
 
 class HubStatistics(Struct, frozen=True):
@@ -152,13 +156,17 @@ class Hub:
     def watch_interest(self, callback: Callable[[str, bool], None]) -> None:
         """Have `callback(uri, True)` called when a URI gets its first subscription, `(uri, False)` when it loses its last.
 
-        Synchronously, within the step that subscribes or leaves. It must not raise.
+        Synchronously, within the step that subscribes or leaves. What it raises is logged and goes no further.
         """
         self._interested.append(callback)
 
     def _tell(self, uri: str, wanted: bool) -> None:
         for callback in self._interested:
-            callback(uri, wanted)
+            try:
+                callback(uri, wanted)
+            except Exception:
+                # Nobody must be kept from subscribing by it, nor from leaving with all that is left to leave.
+                _log.exception("somebody who watches interest failed", uri=uri)
 
     def rebuild(self) -> None:
         """Make all tables anew from the one they can be derived from: what each outbox has subscribed.

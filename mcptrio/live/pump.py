@@ -57,13 +57,16 @@ class Pump:
             self.set_aside_total += 1
             _log.exception("the pump set a change aside", uri=change.uri, source=change.source)
             for callback in self._on_set_aside:
-                callback(change, error)
+                try:
+                    callback(change, error)
+                except Exception:
+                    _log.exception("somebody who is told of changes set aside failed", uri=change.uri)
         return 32 + self._hub.matched - before
 
     def on_set_aside(self, callback: Callable[[Change, Exception], None]) -> None:
-        """Have `callback` called for each change that the hub could not publish, with the reason. It must not raise.
+        """Have `callback` called for each change that the hub could not publish, with the reason.
 
-        Such a change is not tried again, and the next ones are published.
+        What it raises is logged and goes no further. Such a change is not tried again, and the next ones are published.
         """
         self._on_set_aside.append(callback)
 

@@ -16,7 +16,8 @@ def log_report(report: Report) -> None:
     elif report.event is Event.OVERSTAYED:
         _log.warning("a task overstays its shutdown deadline", **where)
     elif report.event is Event.RESTARTING:
-        _log.warning("restarting", **where, delay=report.delay, restarts=report.restarts)
+        delay = None if report.delay is None else round(report.delay, 3)
+        _log.warning("restarting", **where, delay=delay, restarts=report.restarts)
     elif report.error is not None:
         _log.error("a task crashed", **where, exc_info=report.error)
     else:

@@ -22,6 +22,7 @@ them; only a supervisor that restarts without pause gives up."""
 
 UNWANTED = "nobody wants it"
 STOPPED = "it was stopped"
+FULL = "it waits for its turn: as many tasks of this source run as may (`most`)"
 
 
 class Branch(ABC):
@@ -42,7 +43,7 @@ class Branch(ABC):
         self.last_error = ""
         self._supervisor = supervisor
         self._wake_at = wake_at
-        self._demand = Demand(spec.linger)
+        self._demand = Demand(spec.linger, spec.most_tasks)
 
     # Who wants it.
 
@@ -82,8 +83,11 @@ class Branch(ABC):
     def _want(self, part: str) -> None:
         if self._demand.want(part):
             self._start(part)
-        elif self._demand.stage(part) is Stage.STOPPING:
+        elif self._demand.is_about_to_start(part):
             self._feed(part).starting()
+            self._wake_at(self._demand.next_due())
+        elif self._demand.is_open and self._demand.stage(part) is Stage.WAITING:
+            self._feed(part).degraded(FULL)
 
     def _unwant(self, part: str) -> None:
         # Only what runs lingers, and nothing does outside of a run.
@@ -121,6 +125,10 @@ class Branch(ABC):
             self._feed(part).idle(UNWANTED)
             self._supervisor.stop_child_nowait(part)
 
+    def _admit(self) -> None:
+        for part in self._demand.admitted():
+            self._start(part)
+
     def next_due(self) -> float:
         """When `settle` will have something to do."""
         return self._demand.next_due()
@@ -129,10 +137,16 @@ class Branch(ABC):
         """The supervisor runs: start what is wanted."""
         for part in self._demand.opened():
             self._start(part)
+        if self._demand.is_open:
+            for part in self._demand.waiting():
+                self._feed(part).degraded(FULL)
 
     def closed(self) -> None:
         """The supervisor has ended, and all tasks with it. Idempotent."""
         parts = tuple(self._demand)
+        for part in self._demand.waiting():
+            if self._feed(part).reason == FULL:
+                self._feed(part).idle(STOPPED)
         self._demand.closed()
         for part in parts:
             if self._demand.stage(part) is None:
@@ -154,6 +168,7 @@ class Branch(ABC):
                 self._stopped(part)
         if self._demand.stage(part) is None:
             self._dropped(part)
+        self._admit()
 
     def _failed(self, feed: Feed, error: BaseException | None) -> None:
         assert error is not None

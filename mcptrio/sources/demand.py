@@ -13,7 +13,7 @@ class Stage(enum.Enum):
     """What a part that somebody wants, or that still runs, is doing."""
 
     WAITING = enum.auto()
-    """It has no task. It gets one as soon as tasks can be started."""
+    """It has no task. It gets one as soon as tasks can be started, and there is room for one."""
     RUNNING = enum.auto()
     """It has a task, or one that crashed and is about to be started again."""
     STOPPING = enum.auto()
@@ -36,17 +36,32 @@ class Demand:
     who want it have gone and somebody comes. While no tasks can be started (`closed`, as it begins) wants are
     kept; `opened` starts what is wanted then.
 
+    At most `most` tasks run at once. What is wanted beyond that waits, the first come first, for one of them to
+    end (`admitted`); and while something waits nothing lingers for it: the task that has done so for longest is to
+    stop at once.
+
     A method that says that a part starts counts it as started: the caller starts it in the same step. A part that
     nobody wants and that has no task is not kept.
     """
 
-    def __init__(self, linger: float) -> None:
+    def __init__(self, linger: float, most: float = math.inf) -> None:
         self._linger = linger
+        self._most = most
         self._open = False
+        self._tasks = 0
+        """How many parts are running or stopping."""
+        self._leaving = 0
+        """How many of those stop, and are not wanted again."""
+        self._waiting: OrderedDict[str, None] = OrderedDict()
         self._parts: dict[str, _Part] = {}
         # Until when. All linger equally long, so the order in which they began is the one in which they end; and a
         # plain dict grows slow at its beginning where that is taken away again and again.
         self._lingering: OrderedDict[str, float] = OrderedDict()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether tasks can be started."""
+        return self._open
 
     # Who wants what.
 
@@ -55,12 +70,23 @@ class Demand:
         entry = self._parts.get(part)
         if entry is None:
             entry = self._parts[part] = _Part()
+            self._waiting[part] = None
         entry.wants += 1
         self._lingering.pop(part, None)
-        if entry.stage is Stage.WAITING and self._open:
-            entry.stage = Stage.RUNNING
+        if entry.stage is Stage.STOPPING and entry.wants == 1:
+            self._leaving -= 1
+        if entry.stage is Stage.WAITING and self._has_room() and next(iter(self._waiting)) == part:
+            self._run(part, entry)
             return True
         return False
+
+    def _has_room(self) -> bool:
+        return self._open and self._tasks < self._most
+
+    def _run(self, part: str, entry: _Part) -> None:
+        entry.stage = Stage.RUNNING
+        self._tasks += 1
+        del self._waiting[part]
 
     def unwant(self, part: str, now: float) -> None:
         """Takes back one `want`.
@@ -76,27 +102,36 @@ class Demand:
             return
         if entry.stage is Stage.RUNNING:
             self._lingering[part] = now + self._linger
-        elif entry.stage is not Stage.STOPPING:
+        elif entry.stage is Stage.STOPPING:
+            self._leaving += 1
+        else:
             del self._parts[part]
+            self._waiting.pop(part, None)
 
     # Time.
 
     def next_due(self) -> float:
-        """When `due` will have something to stop; infinity if nothing lingers."""
+        """When `due` will have something to stop; infinity if nothing lingers, minus infinity if room is needed."""
         for at in self._lingering.values():
-            return at
+            return at if self._needed() <= 0 else -math.inf
         return math.inf
 
+    def _needed(self) -> int:
+        """How many tasks have to stop yet for all that wait."""
+        return len(self._waiting) - self._leaving if self._open else 0
+
     def due(self, now: float) -> list[str]:
-        """What is to be told to stop now, because its linger is over."""
+        """What is to be told to stop now, because its linger is over or room is needed."""
         stopping: list[str] = []
+        needed = self._needed()
         for part, at in self._lingering.items():
-            if at > now:
+            if at > now and len(stopping) >= needed:
                 break
             stopping.append(part)
         for part in stopping:
             del self._lingering[part]
             self._parts[part].stage = Stage.STOPPING
+        self._leaving += len(stopping)
         return stopping
 
     # What becomes of tasks.
@@ -104,9 +139,15 @@ class Demand:
     def opened(self) -> list[str]:
         """Tasks can be started from now on. Returns what to start, in the order in which it was first wanted."""
         self._open = True
-        starting = [part for part, entry in self._parts.items() if entry.stage is Stage.WAITING]
-        for part in starting:
-            self._parts[part].stage = Stage.RUNNING
+        return self.admitted()
+
+    def admitted(self) -> list[str]:
+        """What to start now of what waited: to be asked after whatever may have ended a task."""
+        starting: list[str] = []
+        while self._waiting and self._has_room():
+            part = next(iter(self._waiting))
+            self._run(part, self._parts[part])
+            starting.append(part)
         return starting
 
     def closed(self) -> None:
@@ -117,12 +158,15 @@ class Demand:
         self._open = False
         self._lingering.clear()
         self._parts = {part: _Part(entry.wants) for part, entry in self._parts.items() if entry.wants}
+        self._waiting = OrderedDict.fromkeys(self._parts)
+        self._tasks = self._leaving = 0
 
     def returned(self, part: str) -> None:
         """A part's task has ended by itself and is not started again by its supervisor."""
         entry = self._parts.get(part)
         if entry is not None and entry.stage is Stage.RUNNING:
             entry.stage = Stage.DONE
+            self._tasks -= 1
             if not entry.wants:
                 self._lingering.pop(part, None)
                 del self._parts[part]
@@ -138,8 +182,10 @@ class Demand:
             return False
         if not entry.wants:
             del self._parts[part]
+            self._tasks -= 1
+            self._leaving -= 1
             return False
-        entry.stage = Stage.RUNNING
+        entry.stage = Stage.RUNNING  # in its old place
         return True
 
     def restarted(self, part: str) -> None:
@@ -147,8 +193,20 @@ class Demand:
         entry = self._parts.get(part)
         if entry is not None and entry.stage is Stage.DONE:
             entry.stage = Stage.RUNNING
+            self._tasks += 1
 
     # To be looked at.
+
+    def is_about_to_start(self, part: str) -> bool:
+        """Whether a part without a task of its own gets one as soon as some end that were, or are to be, told to stop."""
+        stage = self.stage(part)
+        if stage is Stage.WAITING:
+            return self._open and self._needed() <= len(self._lingering)
+        return stage is Stage.STOPPING and self.wants(part) > 0
+
+    def waiting(self) -> tuple[str, ...]:
+        """What is wanted and waits, for room or for tasks to be possible at all, the longest waiting first."""
+        return tuple(self._waiting)
 
     def stage(self, part: str) -> Stage | None:
         """Where a part stands; None for one that nobody wants and that has no task."""

@@ -21,7 +21,8 @@ class PartDescription(Struct, frozen=True):
 class SourceDescription(Struct, frozen=True):
     """A source. `since` is when the state began (UTC); `wanted` counts URIs, `restarts` and `last_error` all its tasks.
 
-    `demand`: it runs while somebody wants it; otherwise always. `parts` are those that are wanted or run, at most 1,000.
+    `demand`: it runs while somebody wants it; otherwise always. `parts` are those that are wanted or run, at most 1,001:
+    who shows 1,000 of them knows whether there are more.
     """
 
     name: str

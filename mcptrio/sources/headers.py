@@ -39,10 +39,10 @@ def revealed_headers(headers: Mapping[str, str | Secret], source: str) -> dict[s
         try:
             found = reveal(value)
         except SecretMissing as error:
-            raise SecretMissing(f"source {source!r}, header {name}: {error}") from None
+            raise SecretMissing(f"`headers`: source {source!r}, header {name}: {error}") from None
         if _VALUE.fullmatch(found) is None:
             raise SecretMissing(
-                f"source {source!r}, header {name}: the secret has characters that no header may have"
+                f"`headers`: source {source!r}, header {name}: the secret has characters that no header may have"
             )
         revealed[name.lower()] = found
     return revealed

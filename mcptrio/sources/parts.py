@@ -9,7 +9,7 @@ from itertools import islice
 
 from mcptrio.live import Feed, SourceState
 from mcptrio.sources.body import run_body, said
-from mcptrio.sources.branch import BACKOFF, INTENSITY, UNWANTED, Branch
+from mcptrio.sources.branch import BACKOFF, FULL, INTENSITY, UNWANTED, Branch
 from mcptrio.sources.description import PartDescription
 from mcptrio.sources.followed import Followed
 from mcptrio.sources.spec import SourceSpec
@@ -17,6 +17,10 @@ from mcptrio.supervision import ChildSpec, Report, Strategy, Supervisor
 
 KEPT = 10_000
 """Parts of one source whose state and checkpoint are kept while nobody wants them."""
+
+_RESTARTS = 10
+"""Restarts of each part in one second that are not too many: all of them may fail of one cause, and their backoff allows
+about four."""
 
 _WORST_FIRST = (
     SourceState.FAILED,
@@ -34,6 +38,9 @@ class Parts(Branch):
     Each part has a feed of its own, with its own state and checkpoint; the source's is the worst of the wanted
     parts'. The feeds of parts that nobody wants any more are kept, for at most `KEPT` of them: then the
     one that has not been wanted for longest is dropped, and should it come back, it begins anew, without a checkpoint.
+
+    A client decides what is wanted, so what runs is bounded: at most `spec.most_tasks` parts have a task. Those that are
+    wanted beyond that are `degraded` and wait their turn; what nobody wants gives its task up for them without lingering.
     """
 
     def __init__(
@@ -51,7 +58,7 @@ class Parts(Branch):
         self.supervisor = Supervisor(
             spec.name,
             strategy=Strategy.SIMPLE_ONE_FOR_ONE,
-            max_restarts=INTENSITY,
+            max_restarts=INTENSITY + _RESTARTS * spec.most_tasks,
             within=1.0,
             on_report=reported,
         )
@@ -161,6 +168,7 @@ class Parts(Branch):
         for state in _WORST_FIRST:
             for uri in self._wanted_in[state]:
                 reason = self._feeds[uri].reason
-                self.feed.tell(state, f"{uri}: {reason}" if reason else "")
+                # Those that wait may be thousands, and all of them the first for a moment: that is no news.
+                self.feed.tell(state, f"{uri}: {reason}" if reason not in ("", FULL) else reason)
                 return
         self.feed.idle(UNWANTED)

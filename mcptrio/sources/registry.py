@@ -25,6 +25,7 @@ class Registry:
         each: bool = False,
         linger: float = LINGER,
         always: bool | None = None,
+        most: int | None = None,
     ) -> None:
         """Have a task run and supervised: always, or while somebody wants what it reports.
 
@@ -32,6 +33,7 @@ class Registry:
         one runs by demand unless `always`: it starts when the first of its URIs is subscribed or read, or the
         resources are listed, and stops `linger` seconds after the last one who wanted it has gone. With `each`
         every wanted URI has a task of its own, called with the pattern's variables beside its feed; lists start none.
+        At most `most` (1,000) of those run at once; what is wanted beyond that is `degraded`, and waits for one to end.
 
         Raises:
             ValueError: the name is taken, a pattern is no URI template, or (a DeclarationError, which says what to
@@ -43,7 +45,7 @@ class Registry:
             patterns: tuple[str, ...] = ()
         else:
             patterns = (pattern,) if isinstance(pattern, str) else tuple(pattern)
-        spec = SourceSpec(name, run, patterns, not patterns if always is None else always, each, linger)
+        spec = SourceSpec(name, run, patterns, not patterns if always is None else always, each, linger, most)
         for template in spec.templates:
             self.catalog.add_pattern(template)
         self._sources[name] = spec

@@ -15,6 +15,9 @@ from mcptrio.catalog.template import leads_astray
 LINGER = 30.0
 """Seconds that a source runs on after the last one who wanted it has gone, unless its declaration says otherwise."""
 
+MOST = 1000
+"""Tasks of one source with a task for each wanted URI that run at once, unless its declaration says otherwise."""
+
 SourceBody = Callable[..., Awaitable[None]]
 """`async def body(feed: Feed) -> None`; for a source with a task for each URI, beside the feed the pattern's variables."""
 
@@ -53,7 +56,7 @@ class SourceSpec:
 
     `patterns` are the URI templates of what it may report. It runs always, or by demand: while somebody wants
     what fits a pattern, and for `linger` seconds longer. With `each` every wanted URI has a task of its own, with the
-    pattern's variables as arguments, converted by the body's type hints.
+    pattern's variables as arguments, converted by the body's type hints; at most `most` of them at once, None for `MOST`.
 
     Raises:
         DeclarationError: (a ValueError) naming the function and what to change.
@@ -65,6 +68,7 @@ class SourceSpec:
     always: bool = True
     each: bool = False
     linger: float = LINGER
+    most: int | None = None
     templates: tuple[SourcePattern, ...] = field(init=False, repr=False, compare=False)
     _prefixes: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
@@ -74,6 +78,10 @@ class SourceSpec:
             raise DeclarationError(
                 f"{where}: linger is {self.linger!r}, but must be a number of seconds, from 0"
             )
+        if self.most is not None and not self.each:
+            raise DeclarationError(f"{where}: most is the number of tasks of each=True; leave it out")
+        if self.most is not None and (not isinstance(self.most, int) or self.most < 1):
+            raise DeclarationError(f"{where}: most is {self.most!r}, but must be a number of tasks, from 1")
         if not self.always and not self.patterns:
             raise DeclarationError(
                 f"{where}: without a pattern nothing would ever start it; give the pattern of its URIs, or "
@@ -113,6 +121,11 @@ class SourceSpec:
                     )
             variables.update(found)
         return StringArguments(_only(signature, variables))
+
+    @property
+    def most_tasks(self) -> int:
+        """How many tasks it may have at once."""
+        return MOST if self.most is None else self.most
 
     def values(self, uri: str) -> dict[str, object] | None:
         """The body's arguments beside its feed for a URI; None for one that fits no pattern."""

@@ -30,7 +30,8 @@ from mcptrio.supervision import ChildSpec, Escalation, Event, Report, Reports, S
 READ_PATIENCE = 5.0
 """Seconds after its start that a source has to say how it is doing before reads and lists go on without it."""
 
-_MOST_PARTS = 1000
+_MOST_PARTS = 1001
+"""Parts that are described: one more than are shown anywhere, so that it can be told that there are more."""
 
 _log = get_logger("mcptrio.sources")
 
@@ -167,7 +168,10 @@ class SourceTree:
         return min((at for at in times if at is not None), default=None)
 
     def on_state(self, callback: StateCallback) -> None:
-        """Have `callback(source, state, reason)` called when a source's state or its reason changes; it must not raise."""
+        """Have `callback(source, state, reason)` called when a source's state or its reason changes.
+
+        What it raises is logged and goes no further.
+        """
         self._on_state.append(callback)
 
     def names(self) -> tuple[str, ...]:
@@ -175,7 +179,7 @@ class SourceTree:
         return tuple(self._branches)
 
     def describe(self, name: str) -> SourceDescription | None:
-        """How a source is doing, with up to 1,000 of its parts; None for one that there is not."""
+        """How a source is doing, with up to 1,001 of its parts; None for one that there is not."""
         branch = self._branches.get(name)
         if branch is None:
             return None
@@ -201,7 +205,11 @@ class SourceTree:
         log = _log.warning if state in (SourceState.DEGRADED, SourceState.FAILED) else _log.info
         log("source state", source=source, state=state.value, **({"reason": reason} if reason else {}))
         for callback in self._on_state:
-            callback(source, state, reason)
+            try:
+                callback(source, state, reason)
+            except Exception:
+                # It is the source that has told, or its supervisor: neither must end by who listens.
+                _log.exception("somebody who is told of states failed", source=source)
 
     # Running.
 

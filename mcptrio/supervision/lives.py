@@ -55,7 +55,7 @@ class Lives:
         self.phase = Phase.IDLE
         self.changes = 0
         self.children: dict[str, ChildRecord] = {}  # in start order; a restart keeps the place
-        self.awaited: set[ChildRecord] = set()  # the group that is being stopped at the end
+        self.awaited: dict[ChildRecord, None] = {}  # the group that is being stopped at the end, in order
         self.timers: Timers[ChildRecord] = Timers()
         self._shell = shell
         self._on_report = on_report
@@ -149,7 +149,7 @@ class Lives:
             self._untold.extend(child.waiters)
             child.waiters = None
         if child in self.awaited:
-            self.awaited.discard(child)
+            del self.awaited[child]
             if not self.awaited:
                 self._shell.wake_at(-math.inf)
 

@@ -170,15 +170,14 @@ class Machine(Lives):
 
     def stop_group(self, group: list[ChildRecord], now: float) -> float | None:
         """Tell a group to stop; the longest deadline in it, None when there is nobody to wait for."""
-        self.awaited = {child for child in group if self._stop(child, now, Then.FORGET)}
+        self.awaited = {child: None for child in group if self._stop(child, now, Then.FORGET)}
         self._settle(now)
         return max((child.spec.shutdown for child in self.awaited), default=None)
 
     def overdue(self, now: float) -> None:
         """The deadline of the group that is being stopped has passed."""
-        for child in reversed(tuple(self.children.values())):
-            if child in self.awaited:
-                self._overstayed(child, now)
+        for child in tuple(self.awaited):
+            self._overstayed(child, now)
         self._settle(now)
 
     def end(self) -> Escalation | StartFailed | None:

@@ -2,10 +2,17 @@
 
 import ssl
 from collections.abc import Mapping
+from functools import cache
 
 import httpx
 
-__all__ = ["open_http_client"]
+__all__ = ["default_tls", "open_http_client"]
+
+
+@cache
+def default_tls() -> ssl.SSLContext:
+    """The context of all clients that are given none; it verifies. Reads all certificates, so call it before things run."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def open_http_client(
@@ -23,7 +30,7 @@ def open_http_client(
             (s). A request as a whole is bounded by the caller's cancel scope.
         max_connections: open at once.
         headers: sent with every request.
-        tls: instead of the default context, which verifies.
+        tls: instead of `default_tls`.
         transport: instead of the network: tests in memory.
 
     Redirects are not followed (a caller that trusts them says so per request), and the environment's proxies are
@@ -33,7 +40,7 @@ def open_http_client(
         timeout=httpx.Timeout(timeout),
         limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
         headers=dict(headers or {}),
-        verify=True if tls is None else tls,
+        verify=default_tls() if tls is None else tls,
         transport=transport,
         follow_redirects=False,
         trust_env=False,

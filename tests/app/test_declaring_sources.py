@@ -46,7 +46,10 @@ def wrong(app: App) -> list[tuple[Callable[[], object], str]]:
     return [
         (lambda: app.source(plain), r"plain: a source is `async def name\(feed: Feed\) -> None`"),  # type: ignore[type-var]
         (lambda: app.source()(nothing), r"nothing: a source is `async def name\(feed: Feed\)"),
-        (lambda: app.source("w:{city}")(city), r"city: a source is `async def name\(feed: Feed\)"),
+        (
+            lambda: app.source("w:{city}")(city),
+            r"city: a source is .*; with each=True it takes the variables",
+        ),
         (lambda: app.source("w:{city}", each=True)(nothing), r"`async def name\(feed: Feed, city: str\)"),
         (lambda: app.source("w:{city}", each=True)(whole), "whole: the variable `city`"),
         (lambda: app.source(each=True)(city), "city: each=True .* give the pattern of those URIs"),

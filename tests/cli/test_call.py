@@ -323,6 +323,10 @@ async def test_a_server_that_says_nothing_is_unreachable(kept: Kept, autojump_cl
     ("answer", "told"),
     [
         (b"HTTP/1.1 404 Not Found\r\ncontent-length: 6\r\n\r\n<html>", "HTTP 404: is this the URL"),
+        (
+            b"HTTP/1.1 404 Not Found\r\ncontent-length: 10\r\n\r\nNot found.",
+            "HTTP 404: Not found: is this the URL",
+        ),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "ws://localhost:1/mcp"),
     ],
 )

@@ -86,7 +86,7 @@ def test_no_secret_is_shown_and_a_missing_one_is_told(
     shown, told = capfd.readouterr()
     assert "hunter2" not in shown + told
     assert (
-        "mcptrio.toml:4: source[0]: source 'releases', header X-Other: the file token.txt cannot be read"
+        "mcptrio.toml:10: source[0].headers: source 'releases', header X-Other: the file token.txt cannot be read"
         in told
     )
     rows = {row["key"]: row["value"] for row in json.loads(shown)}

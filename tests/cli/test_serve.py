@@ -47,7 +47,7 @@ def test_an_app_is_made_as_the_configuration_says(workplace: Path) -> None:
         (
             "[[source]]\nkind = 'poller'\nname = 'p'\nurl = 'http://x/'\nuri = 'a://b'\n"
             "headers = { Authorization = { env = 'NOT_SET_HERE' } }",
-            "mcptrio.toml:1: source[0]: source 'p', header Authorization: "
+            "mcptrio.toml:6: source[0].headers: source 'p', header Authorization: "
             "the environment variable NOT_SET_HERE is not set",
         ),
         (

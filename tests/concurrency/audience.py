@@ -86,6 +86,7 @@ class Hearer:
         self.failed_dials = 0
         self.reads = 0
         self.reading: str | None = None
+        self._nudge = trio.Event()
         self._watched = watched
         self._groups = groups
         self._fickle = fickle
@@ -173,11 +174,19 @@ class Hearer:
             except ConnectionLost:
                 pass  # for a reason that is checked elsewhere
 
+    def read_soon(self) -> None:
+        """Have it read at once."""
+        self._nudge.set()
+
     async def _read(self) -> None:
-        """Read now and then; that wants a source too."""
+        """Read now and then; that wants a source too, and waits until it has started."""
         while True:
-            await trio.sleep(self._chance.uniform(0, 6))
-            uri = self._chance.choice([uri for ear in self.ears for uri in ear.uris if uri != TOOLS])
+            with trio.move_on_after(self._chance.uniform(0, 20)):
+                await self._nudge.wait()
+            self._nudge = trio.Event()
+            uri = self._chance.choice([*self._fickle, *(uri for ear in self.ears for uri in ear.uris)])
+            if uri == TOOLS:
+                continue
             self.reading = uri
             try:
                 result = await self.client.read_resource(uri)

@@ -27,8 +27,8 @@ KILLS = 200
 BOUND = 60.0
 """Seconds from a kill until all is as it was and all is told. What is restarted for the tenth time waits for up to
 half of it."""
-CLIENTS = 10
-LOAD = 1.0
+CLIENTS = 8
+LOAD = 2.0
 """Seconds between two changes of busy URIs."""
 
 
@@ -143,6 +143,8 @@ class World:
     def _let_happen(self) -> None:
         for uri in self.chance.sample(self.watched.quiet, self.chance.randrange(5)):
             self.watched.happen_quietly(uri)
+        for hearer in self.chance.sample(self.hearers, 3):
+            hearer.read_soon()
 
     # What must be so some time after a kill.
 

@@ -245,11 +245,10 @@ def test_a_problem_has_its_place_and_its_fix(write: Write, text: str, expected: 
     assert problems(write(text)) == expected
 
 
-@pytest.mark.parametrize("text", ["a = 1\nb = \n", "a = 1\na = 2\n"])
+@pytest.mark.parametrize("text", ["a = 1\nb = \n", "a = 1\na = 2\n", "a = 1\nb = [1"])
 def test_what_is_no_toml_is_told_with_the_parser_s_line(write: Write, text: str) -> None:
     [problem] = problems(write(text))
-    assert problem.startswith("mcptrio.toml: is not valid TOML: ")
-    assert "line 2" in problem
+    assert problem.startswith("mcptrio.toml:2: is not valid TOML: ")
 
 
 def test_all_problems_of_all_layers_are_told_at_once(write: Write) -> None:

@@ -167,6 +167,42 @@ async def test_changes_are_the_newest_of_each_uri_and_end_with_the_block() -> No
         changes.receive_nowait()
 
 
+async def test_the_event_ids_of_two_sources_are_told_apart_in_changes_of_their_own_kind_too() -> None:
+    hub = Hub()
+    pump = Pump(hub)
+    with Changes(hub, ("a:1",)) as changes:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pump.run)
+            for name in ("mail", "chat"):
+                await pump.feed(name).report(Change(uri="a:1", kind="moved", event_id="1"))
+                assert (await changes.receive()).change.source == name
+            nursery.cancel_scope.cancel()
+    assert hub.statistics().duplicates == 0
+    pump.close()
+
+
+async def test_who_is_told_of_changes_set_aside_and_fails_does_not_end_the_pump() -> None:
+    class Full(Hub):
+        def publish(self, change: Change) -> Entry | None:
+            raise MemoryError
+
+    def fails(change: Change, error: Exception) -> None:
+        raise LookupError
+
+    pump = Pump(Full())
+    told: list[str] = []
+    pump.on_set_aside(fails)
+    pump.on_set_aside(lambda change, error: told.append(change.uri))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pump.run)
+        for uri in ("a:1", "a:2"):
+            await pump.feed("mail").updated(uri)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert (told, pump.set_aside_total) == (["a:1", "a:2"], 2)
+    pump.close()
+
+
 async def test_receiving_changes_is_a_checkpoint_and_cancelling_it_loses_none() -> None:
     hub = Hub()
     with Changes(hub, ("a:1",)) as changes:

@@ -151,6 +151,16 @@ async def test_waiting_for_the_end_of_some_states_can_be_cancelled_and_leaves_no
     await feed.wait_while(SourceState.STARTING)
 
 
+def test_a_reason_that_is_no_text_is_refused_with_what_to_write_and_changes_nothing(
+    feed: Feed, told: list[tuple[str, SourceState, str]]
+) -> None:
+    feed.live()
+    told.clear()
+    with pytest.raises(TypeError, match=r"why a source is degraded is text, not OSError: use str\(\.\.\.\)"):
+        feed.degraded(OSError("gone"))  # type: ignore[arg-type]
+    assert (feed.state, feed.as_of, told) == (SourceState.LIVE, None, [])
+
+
 async def test_who_watches_changes_hears_of_each_that_was_accepted_and_of_no_other() -> None:
     send, receive = trio.open_memory_channel[Change](1)
     feed = Feed("mail", send)

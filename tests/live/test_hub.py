@@ -263,3 +263,21 @@ def test_an_outbox_that_leaves_while_it_is_told_hurts_nobody() -> None:
     assert [key for key, _ in drained(other)] == ["a:b", MEMBERSHIP]
     hub.leave(other)
     expect_empty(hub)
+
+
+def test_who_watches_interest_and_fails_keeps_nobody_from_subscribing_or_leaving() -> None:
+    hub = Hub()
+    told: list[tuple[str, bool]] = []
+
+    def fails(uri: str, wanted: bool) -> None:
+        raise LookupError(uri)
+
+    hub.watch_interest(fails)
+    hub.watch_interest(lambda uri, wanted: told.append((uri, wanted)))
+    outbox = Outbox()
+    for uri in ("a:1", "a:2", "a:3"):
+        assert hub.subscribe(uri, outbox)
+    hub.leave(outbox)
+    assert hub.subscriptions() == {}
+    assert hub.statistics().subscriptions == 0
+    assert sorted(told) == [(f"a:{number}", wanted) for number in (1, 2, 3) for wanted in (False, True)]

@@ -38,7 +38,10 @@ async def test_a_hub_whose_tasks_keep_crashing_is_rebuilt_and_its_clients_are_cl
             if hub.is_running:  # it may have given up already, and wait for its own restart
                 hub.exit_child("pump", Crash())  # no effect while it waits for its restart
             await trio.sleep(0.05)
-        assert await session.closed() == (1012, "the server has restarted its hub: connect and subscribe again")
+        assert await session.closed() == (
+            1012,
+            "the server has restarted its hub: connect and subscribe again",
+        )
         assert (await listener.closed())[0] == 1012
         assert app.server.rebuilt_total == 1
         assert app.hub.epoch != epoch

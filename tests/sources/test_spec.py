@@ -100,6 +100,11 @@ async def keywords(feed: Feed, **values: str) -> None: ...
         (lambda: SourceSpec("s", whole, linger=float("inf")), "linger is inf"),
         (lambda: SourceSpec("s", whole, linger=float("nan")), "linger is nan"),
         (lambda: SourceSpec("s", whole, linger="30s"), "linger is '30s'"),  # type: ignore[arg-type]
+        (lambda: SourceSpec("s", whole, most=5), "most is the number of tasks of each=True; leave it out"),
+        (
+            lambda: SourceSpec("s", city, ("w://{city}",), always=False, each=True, most=0),
+            "most is 0, but must be a number of tasks, from 1",
+        ),
         (lambda: SourceSpec("s", whole, always=False), "without a pattern nothing would ever start it"),
         (lambda: SourceSpec("s", city, each=True), "give the pattern of those URIs"),
         (lambda: SourceSpec("s", city, ("w://{city}",), always=True, each=True), "leave out always=True"),

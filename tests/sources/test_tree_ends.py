@@ -205,3 +205,20 @@ async def test_a_tree_that_gives_up_says_so_and_starts_what_is_wanted_when_it_ru
     async with rig.running():
         assert body.running == 1
         rig.unsubscribe("a:1")
+
+
+async def test_who_listens_to_states_and_fails_ends_neither_a_source_nor_the_tree(
+    rig: Rig, autojump_clock: MockClock
+) -> None:
+    def fails(source: str, state: SourceState, reason: str) -> None:
+        raise LookupError(source)
+
+    rig.tree.on_state(fails)
+    told: list[str] = []
+    rig.tree.on_state(lambda source, state, reason: told.append(state))
+    inlet = Body()
+    rig.registry.add_source("inlet", inlet.run)
+    async with rig.running():
+        await trio.sleep(10)
+        assert (inlet.begun, inlet.running) == (1, 1)
+    assert told == ["starting", "live", "idle"]

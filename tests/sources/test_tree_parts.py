@@ -342,7 +342,7 @@ async def test_parts_are_described_up_to_a_bound(rig: Rig, each: Watcher, autoju
         await settled()
         found = rig.tree.describe("each")
         assert found is not None
-        assert (found.wanted, len(found.parts), found.restarts) == (1100, 1000, 1)
+        assert (found.wanted, len(found.parts), found.restarts) == (1100, 1001, 1)
         assert found.last_error == "ConnectionError: no 1"
         states = {part.uri: (part.state, part.reason) for part in found.parts}
         assert states["x:0"] == ("live", "")

@@ -150,8 +150,7 @@ def program(choose: Choose, strategy: Strategy) -> Program:
         tuple(initial),
         tuple(steps),
         tuple(
-            (choose(list(Event)), step(choose, SYNCHRONOUS, significant))
-            for _ in range(choose([0, 0, 1, 2]))
+            (choose(list(Event)), step(choose, SYNCHRONOUS, significant)) for _ in range(choose([0, 0, 1, 2]))
         ),
         choose(range(8)),
     )

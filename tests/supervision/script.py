@@ -54,7 +54,7 @@ class Script:
         life = self.next_life()
         try:
             await self._live(life, task_status)
-        except trio.Cancelled:
+        except trio.Cancelled:  # noqa: ASYNC103  a body that swallows it is one of the faults
             task_status.started()  # too late
             if life.lingers:
                 with trio.move_on_after(life.lingers, shield=True):

@@ -12,6 +12,7 @@ from mcptrio.supervision import (
     ChildSpec,
     ChildState,
     Escalation,
+    Event,
     Intensity,
     Report,
     StartFailed,
@@ -60,6 +61,7 @@ class Shadowed(Machine):
         self.outcomes: list[BaseException | None] = []
         self.failure: BaseException | None = None
         self._lines: dict[ChildRecord, Line] = {}
+        self._compared = self._judged = 0
         self._depth = 0
         self._hearing = False
 
@@ -179,6 +181,10 @@ class Shadowed(Machine):
 
     def close(self) -> list[list[ChildRecord]]:
         self.closed = True
+        statistics, model = self.statistics(self.escalated), self.model
+        assert statistics.started_total == len(model.bodies)
+        assert statistics.restarting == sum(line.state is ChildState.RESTARTING for line in model.table)
+        assert statistics.running == sum(line.state is ChildState.RUNNING for line in model.table)
         groups = super().close()
         expected = self.model.close()
         assert [[self.line(child) for child in group] for group in groups] == expected
@@ -206,6 +212,7 @@ class Shadowed(Machine):
         assert not self.children
         assert not self.awaited
         assert len(self.timers) == 0
+        self._judge(outcome)
         self.outcomes.append(outcome)
         return outcome
 
@@ -215,6 +222,22 @@ class Shadowed(Machine):
         if child.on_start is not None:
             self._untold.append(partial(self.starts.append, (child.spec.name, seen(failure))))
         super()._answer_start(child, failure)
+
+    def _judge(self, outcome: Escalation | StartFailed | None) -> None:
+        """Counted over what was told: one restart too many escalates, with those that were, and nothing else does."""
+        told, self._judged = self.reports[self._judged :], len(self.reports)
+        restarts: list[Report] = []
+        window: list[tuple[float, str, Event]] = []
+        for report in told:
+            if report.event in (Event.RESTARTING, Event.ESCALATED):
+                assert report.event is Event.RESTARTING or isinstance(outcome, Escalation)
+                restarts.append(report)
+                since = report.at - self.model.within
+                window = [(one.at, one.child, Event.EXITED) for one in restarts if one.at >= since]
+                assert (len(window) > self.model.max_restarts) == (report.event is Event.ESCALATED)
+        if isinstance(outcome, Escalation):
+            assert outcome.reports[-1] is restarts[-1]
+            assert [(report.at, report.child, report.event) for report in outcome.reports[:-1]] == window
 
     @contextmanager
     def _step(self, now: float) -> Iterator[None]:
@@ -247,7 +270,9 @@ class Shadowed(Machine):
             for child in self.children.values()
         ]
         assert table == [line.seen() for line in model.table]
-        assert [_told(report) for report in self.reports] == model.reports
+        new = [_told(report) for report in self.reports[self._compared :]]
+        assert new == model.reports[self._compared :]
+        self._compared = len(self.reports)
         assert self.next_due() == model.next_due()
         assert self.starts == model.starts
         assert (self.phase is Phase.OPEN, self.phase is Phase.CLOSING) == (
@@ -256,11 +281,7 @@ class Shadowed(Machine):
         )
         assert self.opened is model.opened or self.phase is not Phase.OPEN
         assert {self.line(child) for child in self.awaited} == set(model.awaited())
-        statistics = self.statistics(self.escalated)
-        assert statistics.started_total == len(model.bodies)
-        assert statistics.running == sum(entry[1].value == "running" for entry in table)
 
 
 def _told(report: Report) -> Told:
     return (report.at, report.child, report.event, seen(report.error), report.delay, report.restarts)
-

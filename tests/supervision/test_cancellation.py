@@ -31,7 +31,9 @@ QUICK = Backoff(initial=0.5, maximum=0.5, jitter=False)
 def at_every_step(main: Callable[[int], Awaitable[bool]], at_least: int) -> None:
     """Run `main(n)` for the first step, the second, and so on, until it says that it had ended before that one."""
     for steps in itertools.count(1):
-        scheduling.seed(steps)  # which of several tasks takes its step first: the same in every run of this test
+        scheduling.seed(
+            steps
+        )  # which of several tasks takes its step first: the same in every run of this test
         if not trio.run(main, steps, clock=MockClock(autojump_threshold=0)):
             break
     assert steps > at_least
@@ -94,7 +96,7 @@ async def busy_life(record: Record, actors: list[Actor], strategy: Strategy, *, 
         assert outer.children() == inner.children() == ()
         assert [actor.alive for actor in actors] == [0, 0, 0, 0]
         assert trio.lowlevel.current_statistics().tasks_living == tasks
-        assert (outer._nursery, outer._machine.awaited, len(outer._machine.timers)) == (None, set(), 0)
+        assert (outer._nursery, outer._machine.awaited, len(outer._machine.timers)) == (None, {}, 0)
         assert len(outer._machine._untold) == 0
 
 
@@ -113,7 +115,10 @@ def test_cancelled_at_every_checkpoint_of_a_busy_life_it_leaves_no_orphan(
                 await busy_life(record, actors, strategy, escalate=escalate)
             except* Escalation:
                 assert escalate
-            except* (RuntimeError, LookupError) as errors:  # it began to stop before it was asked to start one
+            except* (
+                RuntimeError,
+                LookupError,
+            ) as errors:  # it began to stop before it was asked to start one
                 assert scope.cancel_called
                 assert "is stopping" in str(errors.exceptions) or "has no child" in str(errors.exceptions)
         trio.lowlevel.remove_instrument(instrument)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -13,12 +16,67 @@ from tests.supervision.world import World
 
 @pytest.mark.parametrize("strategy", Strategy)
 @given(data=st.data())
-@settings(max_examples=600, deadline=None, print_blob=True)
+@settings(max_examples=500, deadline=None, print_blob=True)
 def test_a_machine_agrees_with_the_model(strategy: Strategy, data: st.DataObject) -> None:
     world = World(data.draw(programs(strategy), label="program"))
     world.run()
     for outcome in world.machine.outcomes:
         event(type(outcome).__name__)
+
+
+SLOW = Plan("a", start_timeout=math.inf, lives=(Life(ready=1.0),))
+
+# What random programs have found. What must come of it is the model's to say.
+FOUND = {
+    "the name of an initial child whose turn has not come is free": Program(
+        Strategy.ONE_FOR_ONE,
+        initial=(SLOW, Plan("b")),
+        steps=(Step("start_nowait", "b", plan=Plan("b")), Step("start", "b", plan=Plan("b"), wait=0.5)),
+    ),
+    "a member of a restart raises what is no exception in its cleanup, and is restarted": Program(
+        Strategy.ONE_FOR_ALL,
+        initial=(Plan("a"), Plan("b", lives=(Life(last_words="fatal"), Life()))),
+        steps=(Step("crash", "a", wait=1.0),),
+    ),
+    "a member of a restart raises what is no exception by itself, and is restarted": Program(
+        Strategy.REST_FOR_ONE,
+        initial=(Plan("a"), Plan("b"), Plan("c", shutdown=math.inf, lives=(Life(lingers=1.0),))),
+        steps=(Step("crash", "a", wait=1.0), Step("fatal", "b", wait=0.5)),
+    ),
+    "a supervisor that ends by itself raises StartFailed for an initial child that overstays after that": Program(
+        Strategy.ONE_FOR_ONE,
+        AutoShutdown.ANY_SIGNIFICANT,
+        initial=(
+            Plan("a", Restart.TEMPORARY, significant=True, lives=(Life(lasts=2.0),)),
+            Plan("b", shutdown=1.0, start_timeout=1.5, lives=(Life(ready=None, lingers=6.0),)),
+        ),
+        steps=(Step("start", "c", plan=Plan("c", shutdown=4.0, lives=(Life(lingers=4.0),))),),
+    ),
+    "the next one is started beside one that is about to crash before it": Program(
+        Strategy.ONE_FOR_ALL,
+        initial=(
+            Plan("a"),
+            Plan("b", start_timeout=2.0, lives=(Life(), Life(ready=None, lingers=0.5))),
+            Plan("c"),
+        ),
+        steps=(Step("crash", "a", wait=1.0), Step("exit", "b", wait=0.5)),
+    ),
+    "the order in which those linked to one are told to stop is any": Program(
+        Strategy.SIMPLE_ONE_FOR_ONE,
+        max_restarts=8,
+        steps=(
+            *(Step("start", name, plan=Plan(name, lives=(Life(lingers=0.5),))) for name in "abcd"),
+            *(Step("link", "a", name, wait=0.5) for name in "dbc"),
+            Step("crash", "a"),
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("program", FOUND.values(), ids=FOUND.keys())
+def test_no_more(program: Program, seed: int) -> None:
+    World(replace(program, seed=seed)).run()
 
 
 PLANS = [

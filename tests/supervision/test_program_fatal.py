@@ -6,7 +6,16 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from mcptrio.supervision import ChildSpec, ChildState, Event, Report, Restart, StartFailed, Strategy, Supervisor
+from mcptrio.supervision import (
+    ChildSpec,
+    ChildState,
+    Event,
+    Report,
+    Restart,
+    StartFailed,
+    Strategy,
+    Supervisor,
+)
 from tests.supervision.actors import AT_ONCE, STEADY, Actor, Record, running, states
 from tests.supervision.invariants import leaves
 
@@ -98,7 +107,7 @@ async def test_it_ends_the_supervisor_from_any_point_of_a_life_and_nothing_is_re
         try:
             with scope:
                 await supervisor.run()
-        except BaseException as error:
+        except BaseException as error:  # noqa: ASYNC103  the supervisor's own scope has taken its cancellation
             raised.append(error)
 
     async with trio.open_nursery() as nursery:
@@ -128,7 +137,10 @@ async def test_it_ends_the_supervisor_from_any_point_of_a_life_and_nothing_is_re
     assert bomb.starts == [bomb.starts[0]]
     assert (first.alive, last.alive) == (0, 0)
     assert [actor.starts for actor in (first, last)] == [[0.0], [] if initial else [0.0]]
-    if strategy is not SIMPLE and point not in ("when it goes down with others", "when another one escalates"):
+    if strategy is not SIMPLE and point not in (
+        "when it goes down with others",
+        "when another one escalates",
+    ):
         assert record.children(Event.STOPPED)[-2:] in (["last", "first"], ["bomb", "first"], ["first"])
 
     async with running(supervisor):
@@ -191,8 +203,7 @@ async def test_raised_by_who_hears_a_report_it_comes_out_and_nobody_waits_for_ev
     try:
         async with trio.open_nursery() as nursery:
             await nursery.start(supervisor.run)
-            async with trio.open_nursery() as asker:
-                asker.start_soon(asking)
+            await asking()
             nursery.cancel_scope.cancel(reason="the program is over")
     except* KeyboardInterrupt:
         answers.append("out")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from random import Random
 
@@ -78,7 +77,7 @@ class World:
         self._closing = self._running = False
         self._groups: list[list[ChildRecord]] = []
         self._group_until: float | None = None
-        self._stopping = False
+        self._group: list[ChildRecord] = []  # that is being told to stop, just now
         self._reactions = list(program.reactions)
         self._starting: list[tuple[ChildRecord, bool]] = []
         self._stops: list[object] = []
@@ -108,13 +107,15 @@ class World:
             heapq.heappush(self._events, (at, self.random.random(), next(self._serial), what))
 
     def told_to_stop(self, child: ChildRecord) -> None:
-        """Those after it that go down with it are down, or overdue: of a group, and at the end of all."""
+        """Those after it that go down with it are down, or overdue: in a restart, and at the end of all."""
         self._cancelled.append(child)
-        in_order = self.program.strategy is not Strategy.SIMPLE_ONE_FOR_ONE if self._stopping else True
-        if in_order and (self._stopping or child.then is Then.RESTART):
+        at_the_end = child in self._group
+        if at_the_end and self.program.strategy is Strategy.SIMPLE_ONE_FOR_ONE:
+            return
+        if at_the_end or child.then is Then.RESTART:
             children = list(self.machine.children.values())
             for other in children[children.index(child) + 1 :]:
-                if self._stopping or other.then is Then.RESTART:
+                if at_the_end or other.then is Then.RESTART:
                     assert other.body is None or other.state is ChildState.OVERSTAYED
 
     def has_ended(self, child: ChildRecord, how: str) -> None:
@@ -186,8 +187,9 @@ class World:
             self.machine.overdue(self.now)
             self._group_until = None
         while self._groups:
-            with self._order():
-                patience = self.machine.stop_group(self._groups.pop(0), self.now)
+            self._group = self._groups.pop(0)
+            patience = self.machine.stop_group(self._group, self.now)
+            self._group = []
             if patience is not None:
                 self._group_until = self.now + patience
                 self._turn_at = self.now
@@ -204,14 +206,6 @@ class World:
             self._closing = True
             self._groups = self.machine.close()
         self._turn_at = self.now
-
-    @contextmanager
-    def _order(self) -> Iterator[None]:
-        self._stopping = True
-        try:
-            yield
-        finally:
-            self._stopping = False
 
     # What is asked.
 

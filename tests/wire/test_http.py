@@ -8,7 +8,7 @@ import httpx
 import trio
 
 from mcptrio.wire import Exchange
-from mcptrio.wire.http import open_http_client
+from mcptrio.wire.http import default_tls, open_http_client
 from tests.wire.rig import Rig
 
 
@@ -30,6 +30,12 @@ async def test_its_transport_can_be_replaced() -> None:
     transport = httpx.MockTransport(lambda request: httpx.Response(200, text=request.url.path))
     async with open_http_client(transport=transport, tls=ssl.create_default_context()) as client:
         assert (await client.get("http://h/x")).text == "/x"
+
+
+def test_the_certificates_are_read_once_and_asked_for() -> None:
+    assert default_tls() is default_tls()
+    assert default_tls().verify_mode is ssl.CERT_REQUIRED
+    assert default_tls().check_hostname
 
 
 def test_a_server_does_not_import_what_only_clients_need() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 LONGEST_GLOB = 200
 """Characters of a glob."""
+
+_NEVER = re.compile(r"(?!)")
 
 
 class Glob:
@@ -37,18 +39,39 @@ class Glob:
         """Whether it is this path's."""
         names = path.split("/")
         if self._of_names:
-            only = self._parts[0]
-            return only is None or only.match(names[-1]) is not None
-        # Which numbers of names the parts so far can stand for.
-        reached = {0}
-        for part in self._parts:
-            if part is None:
-                reached = set(range(min(reached), len(names) + 1))
-            else:
-                reached = {at + 1 for at in reached if at < len(names) and part.match(names[at])}
-            if not reached:
-                return False
-        return len(names) in reached
+            return self._is_name(names[-1])
+        *_, matched = self._matches(names)
+        return matched
+
+    def covers(self, names: Sequence[str]) -> bool:
+        """Whether it is the path's of these names, or a folder's that it is in. Time is linear in the path."""
+        return any(map(self._is_name, names) if self._of_names else self._matches(names))
+
+    def _is_name(self, name: str) -> bool:
+        only = self._parts[0]
+        return only is None or only.match(name) is not None
+
+    def _matches(self, names: Sequence[str]) -> Iterator[bool]:
+        """Of the first name, the first two, and so on to all of them: whether that is a path it is for.
+
+        Clients write paths of a thousand names, so all of them are tried in one go.
+        """
+        end = len(self._parts)
+        reached = self._with_none({0})  # how many parts may be behind us
+        for name in names:
+            after: set[int] = set()
+            for at in reached:
+                part = self._parts[at] if at < end else _NEVER
+                if part is None:
+                    after.add(at)
+                elif part.match(name):
+                    after.add(at + 1)
+            reached = self._with_none(after)
+            yield end in reached
+
+    def _with_none(self, reached: set[int]) -> set[int]:
+        # A ** may stand for no folder, and never follows another one.
+        return reached | {at + 1 for at in reached if at < len(self._parts) and self._parts[at] is None}
 
 
 class Selection:
@@ -71,7 +94,7 @@ class Selection:
     def irrelevant(self, path: str) -> bool:
         """Whether nothing that happens at this path can matter: it, or a folder it is in, is left out."""
         names = path.split("/")
-        return any(self.excludes("/".join(names[:end])) for end in range(1, len(names) + 1))
+        return any(glob.covers(names) for glob in self._exclude)
 
     def admits(self, path: str) -> bool:
         """Whether a file of this path may be read; without a look at the disk. False for whatever is no plain path."""

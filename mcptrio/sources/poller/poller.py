@@ -24,7 +24,7 @@ from mcptrio.sources.poller.settings import PollerSettings
 from mcptrio.sources.registry import Registry
 from mcptrio.sources.shown_url import shown_url
 from mcptrio.supervision.backoff import Backoff
-from mcptrio.wire.http import open_http_client
+from mcptrio.wire.http import default_tls, open_http_client
 
 PATIENCE = 3600.0
 """Longest time, in seconds, that a `Retry-After` is obeyed for."""
@@ -235,6 +235,7 @@ def install(registry: Registry, settings: PollerSettings) -> None:
         ValueError: the source's name or its URI is taken.
     """
     Poller(settings).install(registry)
+    default_tls()  # here it keeps nobody waiting
 
 
 def _open_client(timeout: float) -> AbstractAsyncContextManager[HttpClient]:

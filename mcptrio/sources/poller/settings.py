@@ -92,7 +92,7 @@ class PollerSettings(Struct, tag_field="kind", tag="poller", forbid_unknown_fiel
             )
         if has_variables(self.uri):
             raise ValueError("`uri` has variables, so it needs `items`; a whole document has one fixed URI")
-        check_uri(self.uri)
+        _check_uri(self.uri)
 
     def _check_items(self) -> None:
         if self.id is None:
@@ -101,10 +101,13 @@ class PollerSettings(Struct, tag_field="kind", tag="poller", forbid_unknown_fiel
             raise ValueError(
                 "`uri` needs the variable {id}, such as releases://{id}, because there are `items`"
             )
-        template = UriTemplate(self.uri)
+        try:
+            template = UriTemplate(self.uri)
+        except ValueError as error:
+            raise ValueError(f"`uri`: {error}") from None
         if template.variables != (VARIABLE,):
             raise ValueError(f"`uri` must have one variable, {{id}}, not {', '.join(template.variables)}")
-        check_uri(template.expand({VARIABLE: "1"}))
+        _check_uri(template.expand({VARIABLE: "1"}))
         for name, text in (("items", self.items), ("id", self.id)):
             try:
                 Pointer(text or "")
@@ -141,6 +144,13 @@ class PollerSettings(Struct, tag_field="kind", tag="poller", forbid_unknown_fiel
 
     def __rich_repr__(self) -> list[tuple[str, object]]:
         return self._shown()
+
+
+def _check_uri(uri: str) -> None:
+    try:
+        check_uri(uri)
+    except ValueError as error:
+        raise ValueError(f"`uri`: {error}") from None
 
 
 def _check_url(url: str) -> None:

@@ -24,6 +24,7 @@ from msgspec import Struct
 from mcptrio.catalog import InvalidArgument, ResourceNotFound
 from mcptrio.live import Change, Feed
 from mcptrio.live.change import CREATED, DELETED, UPDATED
+from mcptrio.log import get_logger
 from mcptrio.protocol.types import Annotations, Resource, ResourceContents
 from mcptrio.sources.duration import seconds
 from mcptrio.sources.mail import Kept, Mail, Mailbox, MailboxStatistics, Retention, Summary
@@ -34,6 +35,8 @@ from mcptrio.sources.smtp.delivery import Delivery, Inbox, Unanswered
 from mcptrio.sources.smtp.server import SmtpServer
 from mcptrio.sources.smtp.settings import SmtpSettings
 from mcptrio.supervision.backoff import Backoff
+
+_log = get_logger("mcptrio.sources")
 
 NEWEST = 10
 """How many messages the live feed shows."""
@@ -97,6 +100,7 @@ class Inlet:
                     try:
                         await ready.wait()
                         feed.live()
+                        _log.info("listening for mail", host=str(self._settings.address), port=self.port)
                         await self._take_in(inbox, feed)
                     except (
                         Exception

@@ -75,5 +75,5 @@ def revealed_messages(messages: list[str | dict[str, object]], source: str) -> t
         try:
             found.append(revealed_message(message))
         except SecretMissing as error:
-            raise SecretMissing(f"source {source!r}, first[{index}]: {error}") from None
+            raise SecretMissing(f"`first`: source {source!r}, first[{index}]: {error}") from None
     return tuple(found)

@@ -16,7 +16,7 @@ WINDOW = 100
 """Messages that are looked back on to say how well the service is understood."""
 
 MANY = 10
-"""Messages of those that could not be used, from which on it is said."""
+"""Messages of those that could not be used, from which on it is said, until they are fewer than half as many."""
 
 
 class Held(Struct, frozen=True):
@@ -58,12 +58,13 @@ class Inbox:
         self._ids: dict[str, None] = {}  # the longest unheard one first
         self._counts = dict.fromkeys(Counts.__struct_fields__, 0)
         self._recent: deque[bool] = deque(maxlen=WINDOW)
-        self._last_problem = ""
+        self._problem = ""
+        self._worded = 0
 
     def take(self, event: Event, source: str) -> list[Change]:
         """Take an event in; returns the changes that it makes, those of evicted resources among them."""
         self._count("messages")
-        self._recent.append(False)
+        self._noted(False)
         if not event.facts:
             self._count("unknown")
             return []
@@ -106,8 +107,7 @@ class Inbox:
         """A message came that could not be used."""
         self._count("messages")
         self._count("unusable")
-        self._recent.append(True)
-        self._last_problem = str(why)
+        self._noted(True, str(why))
 
     def binary(self) -> None:
         """A binary message came, which is ignored."""
@@ -117,10 +117,7 @@ class Inbox:
     @property
     def problem(self) -> str:
         """In words that many of the last messages could not be used; empty if it was not many."""
-        bad = sum(self._recent)
-        if bad < MANY:
-            return ""
-        return f"{bad} of the last {len(self._recent)} messages could not be used: the last of them {self._last_problem}"
+        return self._problem
 
     def get(self, uri: str) -> Held | None:
         """A resource as last received; None if there is none, or none any more."""
@@ -133,6 +130,22 @@ class Inbox:
     def counts(self) -> Counts:
         """A snapshot of the counts."""
         return Counts(**self._counts)
+
+    def _noted(self, unusable: bool, why: str = "") -> None:
+        self._recent.append(unusable)
+        bad = sum(self._recent)
+        if bad < MANY // 2:
+            self._problem = ""
+        # In other words now and then only: with each message they would be a line in the log for each.
+        elif (
+            unusable
+            and bad >= MANY
+            and (not self._problem or self._counts["unusable"] >= self._worded + WINDOW)
+        ):
+            self._worded = self._counts["unusable"]
+            self._problem = (
+                f"at least {MANY} of the last {WINDOW} messages could not be used, such as one that {why}"
+            )
 
     def _count(self, what: str) -> None:
         self._counts[what] += 1

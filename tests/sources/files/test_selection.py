@@ -47,6 +47,16 @@ def test_matching_takes_no_time_however_it_is_written() -> None:
     assert time.perf_counter() - begin < 1
 
 
+def test_a_path_of_a_thousand_names_is_judged_at_once() -> None:
+    # Clients write them, and they are judged on Trio's thread.
+    selection = Selection(["**/*.md"], ["**/node_modules/**", "**/a/**/b", *HIDDEN], recursive=True)
+    path = "/".join(["a"] * 1000)
+    begin = time.process_time()
+    for _ in range(10):
+        assert not selection.admits(path) and not selection.irrelevant(path)
+    assert time.process_time() - begin < 1
+
+
 def test_what_is_left_out_takes_all_below_with_it() -> None:
     selection = Selection(["*.md"], ["private", *HIDDEN], recursive=True)
     assert selection.admits("a.md") and selection.admits("x/y.md")

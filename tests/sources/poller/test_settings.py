@@ -41,12 +41,12 @@ def test_the_least_settings_are_enough() -> None:
         (WHOLE, {"url": "http://example.org/a b"}, "`url` must be an http or https URL"),
         (WHOLE, {"id": "/id"}, "`id` says where the id is inside an item: it needs `items`"),
         (WHOLE, {"uri": "weather://{id}"}, "`uri` has variables, so it needs `items`"),
-        (WHOLE, {"uri": "oslo"}, "not absolute"),
+        (WHOLE, {"uri": "oslo"}, "^`uri`: .*not absolute"),
         (ITEMS, {"id": None}, "`items` needs `id`"),
         (ITEMS, {"uri": "releases://all"}, r"`uri` needs the variable \{id\}"),
         (ITEMS, {"uri": "releases://{number}"}, r"`uri` must have one variable, \{id\}, not number"),
         (ITEMS, {"uri": "releases://{id}/{name}"}, r"`uri` must have one variable, \{id\}, not id, name"),
-        (ITEMS, {"uri": "releases://{id"}, "a brace has no partner"),
+        (ITEMS, {"uri": "releases://{id"}, "^`uri`: .*a brace has no partner"),
         (ITEMS, {"uri": "{id}"}, "must begin with a scheme"),
         (ITEMS, {"items": "releases"}, "`items`: 'releases' is no JSON pointer"),
         (ITEMS, {"id": "/~"}, "`id`: '/~' is no JSON pointer"),
@@ -89,7 +89,10 @@ def test_a_missing_secret_names_the_source_the_header_and_the_variable(
 ) -> None:
     monkeypatch.delenv("RELEASES_TOKEN", raising=False)
     settings = convert({**WHOLE, "headers": {"Authorization": {"env": "RELEASES_TOKEN"}}})
-    with pytest.raises(SecretMissing, match=r"'weather', header Authorization: .*RELEASES_TOKEN is not set"):
+    with pytest.raises(
+        SecretMissing,
+        match=r"^`headers`: source 'weather', header Authorization: .*RELEASES_TOKEN is not set",
+    ):
         settings.revealed_headers()
 
 

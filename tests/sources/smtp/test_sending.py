@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 import smtplib
 import sys
 import time
@@ -57,6 +58,13 @@ async def test_the_answer_comes_when_the_mail_is_announced_and_can_be_read() -> 
             await in_thread(post.send, mail(f"number {number}"))
             assert told_of(post, "created") == [uri(each) for each in range(1, number + 1)]
             assert (await post.read(uri(number)))["subject"] == f"number {number}"
+
+
+async def test_the_log_says_where_it_listens(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "mcptrio.sources")
+    post = Post()
+    async with post.running():
+        assert f"listening for mail host='127.0.0.1' port={post.port}" in caplog.messages
 
 
 async def test_attachments_are_listed_and_read_apart() -> None:

@@ -172,12 +172,19 @@ async def test_many_that_cannot_be_used_degrade_it_and_good_ones_mend_it(autojum
         state, why = bench.states[-1]
         assert state is SourceState.DEGRADED
         assert why.startswith(
-            f"{SHOWN}: 12 of the last 12 messages could not be used: the last of them is no"
+            f"{SHOWN}: at least 10 of the last 100 messages could not be used, such as one that is no JSON"
         )
         assert bench.feed.as_of is None, "what it has is as it should be"
         gate.set()
     assert bench.states[-1] == LIVE
     assert bench.states[0] == LIVE
+
+
+async def test_messages_that_cannot_be_used_are_not_a_state_each(autojump_clock: MockClock) -> None:
+    bench = Bench(_sending(*(" " * number + "?" for number in range(250))))
+    await bench.run(5)
+    said = [why for state, why in bench.states if state is SourceState.DEGRADED and "could not" in why]
+    assert 1 <= len(said) <= 3
 
 
 async def test_resources_are_bounded_and_eviction_is_told(autojump_clock: MockClock) -> None:
