@@ -146,8 +146,8 @@ class Crash:
                 if kills // 100 > told_of:
                     told_of = kills // 100
                     print(self.summary(), flush=True)
-                    await self._ask("check", bool)
-            await self._ask("check", bool)
+                    await self._check()
+            await self._check()
             print(self.summary(), flush=True)
             nursery.cancel_scope.cancel()
 
@@ -186,6 +186,11 @@ class Crash:
         if figures.killed_at:
             told = [at for hearer in self._hearers for uri, at in hearer.told.items() if uri in self._quiet]
             self.slowest = max(self.slowest, *(at - figures.killed_at for at in told))
+
+    async def _check(self) -> None:
+        wrong = await self._ask("check", list[str])
+        if wrong:
+            raise Lost(*wrong)
 
     async def _ask(self, tool: str, type_: type[T]) -> T:
         while True:

@@ -138,6 +138,7 @@ class Parts(Branch):
     def _dropped(self, part: str) -> None:
         super()._dropped(part)
         self._changes += 1
+        self._summarize()
         if part in self._feeds:
             self._kept.setdefault(part)
         while len(self._kept) > KEPT:
@@ -171,4 +172,5 @@ class Parts(Branch):
                 # Those that wait may be thousands, and all of them the first for a moment: that is no news.
                 self.feed.tell(state, f"{uri}: {reason}" if reason not in ("", FULL) else reason)
                 return
-        self.feed.idle(UNWANTED)
+        if not len(self._demand):  # until the last task has lingered it is as it was
+            self.feed.idle(UNWANTED)

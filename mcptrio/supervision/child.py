@@ -65,6 +65,7 @@ class ChildSpec:
     A `significant` child is one whose own end may end its supervisor: see `AutoShutdown`.
 
     Raises:
+        TypeError: no text, no function or no `Restart` where one belongs.
         ValueError: an empty name, a negative time, or a permanent child that is significant: it has no end.
     """
 
@@ -79,6 +80,11 @@ class ChildSpec:
     """The supervisor that runs in this child, so that the tree can be seen."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not callable(self.run) or not isinstance(self.restart, Restart):
+            raise TypeError(
+                "a child spec is ChildSpec(name, run, restart=Restart.PERMANENT, ...): a text, an async function, "
+                f"a Restart; not {self.name!r}, {self.run!r}, {self.restart!r}"
+            )
         if not self.name:
             raise ValueError("a child needs a name")
         if not self.shutdown >= 0:

@@ -30,7 +30,14 @@ from mcptrio.supervision.intensity import Intensity
 from mcptrio.supervision.lives import Lives, Phase, Shell
 from mcptrio.supervision.record import ChildRecord, Then
 from mcptrio.supervision.report import Escalation, Event, Report, StartFailed, StartTimeout
-from mcptrio.supervision.strategy import AutoShutdown, Strategy, next_to_start, next_to_stop, restarted_with
+from mcptrio.supervision.strategy import (
+    AutoShutdown,
+    Strategy,
+    all_up,
+    next_to_start,
+    next_to_stop,
+    restarted_with,
+)
 
 
 class Machine(Lives):
@@ -248,10 +255,7 @@ class Machine(Lives):
             ):
                 return
             self._opening = None
-            if self._strategy.grouped and any(
-                child.state is ChildState.RESTARTING or child.then is Then.RESTART
-                for child in self.children.values()
-            ):
+            if self._strategy.grouped and not all_up(self.children.values()):
                 return
             if not self._initial:
                 assert self._on_open is not None

@@ -36,6 +36,12 @@ class AutoShutdown(enum.Enum):
     ALL_SIGNIFICANT = "all_significant"
 
 
+def check_type(name: str, value: object, type_: type[enum.Enum]) -> None:
+    """Raise TypeError for what is no member of `type_`, such as its word."""
+    if not isinstance(value, type_):
+        raise TypeError(f"{name} is one of {type_.__name__}, not {value!r}")
+
+
 _WITH_BODY = (ChildState.STARTING, ChildState.RUNNING)
 
 
@@ -77,3 +83,11 @@ def next_to_start(strategy: Strategy, children: Collection[ChildRecord]) -> Chil
         if child.state is ChildState.RESTARTING:
             return child if child.timer is None else None
     return None
+
+
+def all_up(children: Collection[ChildRecord]) -> bool:
+    """Whether no restart is under way or about to be, and nobody is starting."""
+    return not any(
+        child.state in (ChildState.STARTING, ChildState.RESTARTING) or child.then in (Then.RESTART, Then.FAIL)
+        for child in children
+    )

@@ -31,7 +31,7 @@ from mcptrio.supervision.report import (
     StartFailed,
     SupervisorStatistics,
 )
-from mcptrio.supervision.strategy import AutoShutdown, Strategy
+from mcptrio.supervision.strategy import AutoShutdown, Strategy, check_type
 
 
 class Supervisor:
@@ -39,15 +39,14 @@ class Supervisor:
 
     At most `max_restarts` restarts within `within` seconds, counted over all children when a child ends (those
     that are restarted with it do not count); one more and the supervisor stops all children and raises
-    `Escalation`. Supervisors nest: `ChildSpec` by `inner.child_spec()`.
-
-    All methods are to be called on Trio's thread. While one child is down or hangs, all others are attended to.
+    `Escalation`. Supervisors nest: `ChildSpec` by `inner.child_spec()`. All methods are Trio's thread's.
 
     `on_report` is called synchronously for every event, in order, when the decision that it tells of is complete.
     It may call any synchronous method. It must not block; what it raises is logged and goes no further. `Reports`
     makes one callback into many.
 
     Raises:
+        TypeError: a strategy that is none, such as its word.
         ValueError: two children of one name; an intensity that makes no sense; a significant child where
             `auto_shutdown` is NEVER, which would make no difference; initial children of a `simple_one_for_one`
             supervisor, whose children all come at runtime.
@@ -65,6 +64,10 @@ class Supervisor:
         on_report: Callable[[Report], None] | None = None,
         random: Random | None = None,
     ) -> None:
+        check_type("strategy", strategy, Strategy)
+        check_type("auto_shutdown", auto_shutdown, AutoShutdown)
+        if on_report is not None and not callable(on_report):
+            raise TypeError("on_report is a function: of a Reports object give its `publish`")
         self.name = name
         self.strategy = strategy
         self.auto_shutdown = auto_shutdown
@@ -257,8 +260,7 @@ class Supervisor:
     def exit_child(self, name: str, error: Exception) -> None:
         """Have a child end and count as crashed with `error`: OTP's `exit(Pid, Reason)`.
 
-        Its body is cancelled, with its shutdown deadline, and its restart type decides. No effect on one that has
-        no body or is being stopped.
+        Its body is cancelled, with its deadline, and its restart type decides. No effect on one without a body.
 
         Raises:
             LookupError: there is no such child.
@@ -270,7 +272,7 @@ class Supervisor:
     def monitor(self, name: str) -> Monitor:
         """Be told once when the body that a child has now is no more; see `Monitor`.
 
-        A child without a body, or none of that name, is told of at once, with `ExitReason.NOPROC`.
+        A child without a body, or none of that name, is told of at once, as `ExitReason.NOPROC`.
         """
         child = self._machine.children.get(name)
 

@@ -42,7 +42,7 @@ def main(seed: int) -> None:
     logging.basicConfig(handlers=[surprises])
     plain_delay = Backoff.delay
     Backoff.delay = lambda self, failures, random: min(plain_delay(self, failures, random), LONGEST_DELAY)  # type: ignore[method-assign]
-    watched = Watched(seed, poll="200ms")
+    watched = Watched(seed, poll="200ms", slow=0.1)
     app = watched.app
     # A listener that fails ends `run`, which says so to whoever started the process.
     killer = Killer(app, watched.ledger, Random(seed), pause=0.05, spare="listeners")
@@ -95,11 +95,14 @@ def main(seed: int) -> None:
         }
 
     @app.tool
-    async def check() -> bool:
-        """Whether each source announced each of its events once, in order; fails with what it is that was not."""
+    async def check() -> list[str]:
+        """What is wrong: each source is to have announced each of its events once, in order."""
         await trio.lowlevel.checkpoint()
-        watched.check_sequences()
-        return True
+        try:
+            watched.check_sequences()
+        except AssertionError as error:
+            return [str(error)]
+        return []
 
     @app.tool
     async def quiet() -> list[str]:

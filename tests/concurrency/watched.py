@@ -32,9 +32,11 @@ SETTINGS = ServerSettings(limits=Limits(high_water=1024))
 class Log:
     """Events that happen whether or not anybody looks. A source reports each once, its number being the checkpoint."""
 
-    def __init__(self, chance: Random) -> None:
+    def __init__(self, chance: Random, slow: float) -> None:
+        """`slow` is how long (s) a source may take to start."""
         self.events: list[str] = []
         self._chance = chance
+        self._slow = slow
         self._lot = trio.lowlevel.ParkingLot()
 
     def happen(self, uri: str) -> None:
@@ -45,7 +47,7 @@ class Log:
         """The body of a source: from the checkpoint on, for ever."""
         number = feed.checkpoint or 0
         assert isinstance(number, int)
-        await trio.sleep(self._chance.choice((0, 0, 0.2, 2)))  # who reads meanwhile waits
+        await trio.sleep(self._chance.choice((0, 0, 0.1, 1)) * self._slow)  # who reads meanwhile waits
         feed.live()
         while True:
             while number < len(self.events):
@@ -90,11 +92,11 @@ class Watched:
     busy ones change all the time.
     """
 
-    def __init__(self, seed: int, *, poll: str = "2s") -> None:
+    def __init__(self, seed: int, *, poll: str = "2s", slow: float = 2.0) -> None:
         self.chance = chance = Random(seed)
         self.app = app = App("killed", settings=SETTINGS)
-        self.logs = {"always": Log(chance), "demand": Log(chance)}
-        self.parts: dict[str, Log] = defaultdict(lambda: Log(chance))
+        self.logs = {"always": Log(chance, slow), "demand": Log(chance, slow)}
+        self.parts: dict[str, Log] = defaultdict(lambda: Log(chance, slow))
         self.origin = Origin()
         self.releases = [0, 0, 0]
         self.ledger = Ledger(app)

@@ -144,6 +144,8 @@ async def test_the_source_is_as_the_worst_of_its_wanted_parts(
         rig.unsubscribe("x:3")
         assert (feed.state, feed.reason) == ("live", "")
         rig.unsubscribe("x:1")
+        assert (feed.state, feed.reason) == ("live", ""), "as it was, while what runs lingers"
+        await trio.sleep(60)
         assert (feed.state, feed.reason) == ("idle", "nobody wants it")
     assert rig.states[0] == ("each", SourceState.STARTING, "")
     assert rig.states[-1] == ("each", SourceState.IDLE, "nobody wants it")

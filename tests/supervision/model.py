@@ -267,8 +267,9 @@ class Model:
         if self.opened or (self.first is not None and self.first.state not in settled):
             return False
         self.first = None
+        not_up = (ChildState.STARTING, ChildState.RESTARTING)
         if self.grouped and any(
-            line.fate == "again" or line.state is ChildState.RESTARTING for line in self.table
+            line.state in not_up or line.fate in ("again", "crash") for line in self.table
         ):
             return False
         if not self.coming:
@@ -292,6 +293,8 @@ class Model:
     def up(self, line: Line) -> None:
         self.enter(line, ChildState.RUNNING)
         line.ready = self.now
+        if line is self.first:
+            self.first = None
         self.report(line, Event.STARTED)
         self.answer(line, None)
 

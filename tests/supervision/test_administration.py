@@ -319,3 +319,13 @@ async def test_supervisors_that_make_no_sense_are_refused_when_they_are_made(
             await supervisor.start_child(significant)
         assert supervisor.children() == ()
     Supervisor("root", [significant], auto_shutdown=AutoShutdown.ANY_SIGNIFICANT)
+
+
+def test_what_is_no_strategy_restart_type_or_function_is_refused_in_words() -> None:
+    with pytest.raises(TypeError, match="strategy is one of Strategy, not 'one_for_all'"):
+        Supervisor("root", strategy="one_for_all")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="auto_shutdown is one of AutoShutdown, not True"):
+        Supervisor("root", auto_shutdown=True)  # type: ignore[arg-type]
+    for wrong in ({"run": None}, {"restart": "permanent"}, {"name": 1}):
+        with pytest.raises(TypeError, match="a child spec is ChildSpec"):
+            ChildSpec(**{"name": "child", "run": trio.sleep_forever, **wrong})  # type: ignore[arg-type]

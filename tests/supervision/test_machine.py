@@ -61,6 +61,24 @@ FOUND = {
         ),
         steps=(Step("crash", "a", wait=1.0), Step("exit", "b", wait=0.5)),
     ),
+    "an initial child that was ready, and is restarted, fails the supervisor if it fails then": Program(
+        Strategy.REST_FOR_ONE,
+        initial=(
+            Plan("a", lives=(Life(lasts=0.125, ends="raises"), Life())),
+            Plan("b", start_timeout=1.0, lives=(Life(ready=0.25), Life(ready=None), Life())),
+            Plan("c"),
+        ),
+        steps=(Step("start", "d", plan=Plan("d", Restart.TEMPORARY, lives=(Life(lingers=0.5),))),),
+    ),
+    "an initial child is started beside one that is being restarted": Program(
+        Strategy.REST_FOR_ONE,
+        initial=(
+            Plan("a", lives=(Life(lasts=0.125, ends="raises"), Life())),
+            Plan("b", start_timeout=math.inf, lives=(Life(ready=0.25), Life(ready=0.5))),
+            Plan("c"),
+        ),
+        steps=(Step("start", "d", plan=Plan("d", Restart.TEMPORARY, lives=(Life(lingers=0.5),))),),
+    ),
     "the order in which those linked to one are told to stop is any": Program(
         Strategy.SIMPLE_ONE_FOR_ONE,
         max_restarts=8,
