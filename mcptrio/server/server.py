@@ -227,7 +227,7 @@ class Server:
         finally:
             with trio.move_on_after(patience, shield=True):
                 await self._listening.stop_child(name)
-            # A child that is stopped before its first step never ran: what it would have closed is closed here.
+            # Where no child could be started, nobody else closes them.
             for sock in sockets:
                 sock.close()
             self.endpoints.remove(endpoint)

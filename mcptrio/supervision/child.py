@@ -58,6 +58,8 @@ class ChildSpec:
     `run` is called anew for every start: without arguments, and the child counts as started at once; or, where
     `start_timeout` is a number, as `run(task_status=...)`, and it has so long to call `task_status.started()`
     (infinity: no deadline). Its order among its siblings, at start and in a restart of several, waits for that.
+    A body that is told to stop before its first step takes that step, as any task of Trio's does, up to its first
+    checkpoint: what it was given to close, it can close.
 
     `shutdown` is how long a child may take to end once it was told to stop; infinity waits as long as it takes,
     zero not at all. A supervisor is made a child by its `child_spec()`.

@@ -361,7 +361,6 @@ class Supervisor:
         ended = self._machine.ended
         try:
             with scope:
-                await trio.lowlevel.checkpoint_if_cancelled()  # stopped before its first step
                 if child.spec.start_timeout is None:
                     await child.spec.run()
                 else:

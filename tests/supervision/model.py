@@ -42,6 +42,10 @@ def seen(error: BaseException | None) -> object:
     return error
 
 
+AT_REST = (ChildState.RUNNING, ChildState.EXITED, ChildState.STOPPED)
+"""What an initial child is when its start is awaited no longer."""
+
+
 @dataclass(eq=False)
 class Line:
     """One child."""
@@ -236,6 +240,9 @@ class Model:
 
     def follow(self) -> None:
         while self.phase == "open":
+            # Who stops or restarts an initial child whose turn it is answers for it himself.
+            if self.first is not None and self.first.state in AT_REST:
+                self.first = None
             old = [line for line in self.table if line.fate == "again"]
             within = [line for line in old if line.state is not ChildState.OVERSTAYED]
             if within:
@@ -263,10 +270,8 @@ class Model:
         return not_up[0] if due else None
 
     def next_initial(self) -> bool:
-        settled = (ChildState.RUNNING, ChildState.EXITED, ChildState.STOPPED)
-        if self.opened or (self.first is not None and self.first.state not in settled):
+        if self.opened or self.first is not None:
             return False
-        self.first = None
         not_up = (ChildState.STARTING, ChildState.RESTARTING)
         if self.grouped and any(
             line.state in not_up or line.fate in ("again", "crash") for line in self.table
