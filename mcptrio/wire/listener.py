@@ -194,8 +194,9 @@ class Listener:
                 continue
             try:
                 self._start_connection(f"connection {transport.peername}", partial(self._run, transport))
-            except Exception:
-                _logger.exception("a connection could not be started")
+            except Exception as error:
+                # Without a traceback: while nobody can serve them, everybody comes back again and again.
+                _logger.warning("a connection could not be started: %s", error)
                 transport.abort()
                 self._release(transport.peername, "not started", None)
 
