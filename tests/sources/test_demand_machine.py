@@ -189,7 +189,7 @@ class SomePrograms(Programs):
 
 
 TestPrograms = Programs.TestCase
-TestPrograms.settings = settings(max_examples=300, stateful_step_count=60)
+TestPrograms.settings = settings(max_examples=150, stateful_step_count=60)
 TestFewPrograms = FewPrograms.TestCase
 TestFewPrograms.settings = TestPrograms.settings
 TestSomePrograms = SomePrograms.TestCase

@@ -42,8 +42,7 @@ def seen(error: BaseException | None) -> object:
     return error
 
 
-AT_REST = (ChildState.RUNNING, ChildState.EXITED, ChildState.STOPPED)
-"""What an initial child is when its start is awaited no longer."""
+AT_REST = (ChildState.RUNNING, ChildState.EXITED, ChildState.STOPPED)  # an initial child not awaited
 
 
 @dataclass(eq=False)
@@ -240,7 +239,6 @@ class Model:
 
     def follow(self) -> None:
         while self.phase == "open":
-            # Who stops or restarts an initial child whose turn it is answers for it himself.
             if self.first is not None and self.first.state in AT_REST:
                 self.first = None
             old = [line for line in self.table if line.fate == "again"]
