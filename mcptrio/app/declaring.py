@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar, overload
+from typing import TYPE_CHECKING, TypeVar, Unpack, overload
 
 from mcptrio.app.declaration import check_source, name_of, yielded_type
+from mcptrio.app.prompt_function import PromptFunction
 from mcptrio.app.reports import ChangeReports
 from mcptrio.app.resource_function import ResourceFunction
 from mcptrio.catalog import Catalog, DeclarationError
+from mcptrio.catalog.options import PromptOptions, TemplateOptions, ToolOptions
 from mcptrio.live import Hub
-from mcptrio.protocol.types import ToolAnnotations
+from mcptrio.protocol.types import Annotations, Icon, ToolAnnotations
 from mcptrio.sources import LINGER, Registry
 
 if TYPE_CHECKING:
@@ -51,19 +53,17 @@ class Declaring(ChangeReports):
         annotations: ToolAnnotations | None = None,
         timeout: float | None = None,
         concurrency: int | None = None,
+        input_schema: Mapping[str, object] | None = None,
+        output_schema: Mapping[str, object] | None = None,
+        icons: Sequence[Icon] | None = None,
+        meta: Mapping[str, object] | None = None,
     ) -> Callable[[F], F]: ...
 
     def tool(
         self,
         fn: F | None = None,
         /,
-        *,
-        name: str | None = None,
-        title: str | None = None,
-        description: str | None = None,
-        annotations: ToolAnnotations | None = None,
-        timeout: float | None = None,
-        concurrency: int | None = None,
+        **options: Unpack[ToolOptions],
     ) -> F | Callable[[F], F]:
         """Offer a function as a tool: `@app.tool` or `@app.tool(timeout=5)`. Returns the function unchanged.
 
@@ -71,19 +71,15 @@ class Declaring(ChangeReports):
 
         The schema comes from the type hints, the description from the docstring. `timeout` is in seconds;
         `concurrency` is how many calls run at once, the others wait in order.
+
+        Where type hints do not say enough, `input_schema` is told to clients verbatim, and the arguments, which conform
+        to it, come as the function's one parameter, a `dict[str, object]`; `output_schema` is what the result conforms
+        to. `icons` and `meta` (`_meta`) are listed as they are.
         """
 
         def declare(fn: F) -> F:
             self.check_thread()
-            self.catalog.add_tool(
-                fn,
-                name=name,
-                title=title,
-                description=description,
-                annotations=annotations,
-                timeout=timeout,
-                concurrency=concurrency,
-            )
+            self.catalog.add_tool(fn, **options)
             return fn
 
         return declare if fn is None else declare(fn)
@@ -96,48 +92,79 @@ class Declaring(ChangeReports):
         title: str | None = None,
         description: str | None = None,
         mime_type: str | None = None,
+        annotations: Annotations | None = None,
+        icons: Sequence[Icon] | None = None,
+        meta: Mapping[str, object] | None = None,
+        size: int | None = None,
+        ttl: float | None = None,
+        public: bool = False,
+        cache: float | None = None,
     ) -> Callable[[F], ResourceFunction[F]]:
         """Offer a function as the resource of a URI, or as the resources of a URI template such as `news://{id}`.
 
-        The decorated function is still callable, and for a template has `.list`, a decorator for the function that
-        lists the template's resources.
-        """
+        `size` is in bytes, and for one resource only. Clients of 2026-07-28 are told that they may keep what they read
+        for `ttl` seconds, unless they hear of a change, and share it if it is `public`. For `cache` seconds, or until a
+        change is reported, the server itself keeps what was read, for everybody if it is `public`, else for each
+        principal. `annotations`, `icons` and `meta` (`_meta`) are listed as they are.
 
+        The decorated function is still callable, and for a template has two decorators: `.list`, for the function that
+        lists the template's resources, and `.complete("variable")`, for what completes a variable.
+        """
+        options = TemplateOptions(
+            name=name,
+            title=title,
+            description=description,
+            mime_type=mime_type,
+            annotations=annotations,
+            icons=icons,
+            meta=meta,
+            ttl=ttl,
+            public=public,
+            cache=cache,
+        )
         if not isinstance(uri, str):
             raise DeclarationError(f"{name_of(uri)}: a resource needs its URI: @app.resource('scheme://...')")
 
         def declare(fn: F) -> ResourceFunction[F]:
-            add = self.catalog.add_template if "{" in uri else self.catalog.add_resource
             self.check_thread()
             with self._telling_subscribers():
-                add(uri, fn, name=name, title=title, description=description, mime_type=mime_type)
+                if "{" not in uri:
+                    self.catalog.add_resource(uri, fn, **options, size=size)
+                elif size is None:
+                    self.catalog.add_template(uri, fn, **options)
+                else:
+                    raise DeclarationError(f"{name_of(fn)}: {uri!r} has many resources; leave size= away")
             return ResourceFunction(fn, uri, self.catalog)
 
         return declare
 
     @overload
-    def prompt(self, fn: F, /) -> F: ...
+    def prompt(self, fn: F, /) -> PromptFunction[F]: ...
 
     @overload
     def prompt(
-        self, /, *, name: str | None = None, title: str | None = None, description: str | None = None
-    ) -> Callable[[F], F]: ...
-
-    def prompt(
         self,
-        fn: F | None = None,
         /,
         *,
         name: str | None = None,
         title: str | None = None,
         description: str | None = None,
-    ) -> F | Callable[[F], F]:
-        """Offer a function as a prompt: `@app.prompt` or `@app.prompt(title=...)`. Returns the function unchanged."""
+        icons: Sequence[Icon] | None = None,
+        meta: Mapping[str, object] | None = None,
+    ) -> Callable[[F], PromptFunction[F]]: ...
 
-        def declare(fn: F) -> F:
+    def prompt(
+        self, fn: F | None = None, /, **options: Unpack[PromptOptions]
+    ) -> PromptFunction[F] | Callable[[F], PromptFunction[F]]:
+        """Offer a function as a prompt: `@app.prompt` or `@app.prompt(title=...)`.
+
+        The decorated function is still callable, and has `.complete("argument")`, a decorator for what completes an
+        argument. `icons` and `meta` (`_meta`) are listed as they are.
+        """
+
+        def declare(fn: F) -> PromptFunction[F]:
             self.check_thread()
-            self.catalog.add_prompt(fn, name=name, title=title, description=description)
-            return fn
+            return PromptFunction(fn, self.catalog.add_prompt(fn, **options).completions)
 
         return declare if fn is None else declare(fn)
 

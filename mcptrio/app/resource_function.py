@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
-from typing import Generic, TypeVar, cast
+from typing import TypeVar, cast
 
+from mcptrio.app.declared_function import Completable
 from mcptrio.catalog import Catalog, DeclarationError, UriTemplate
+from mcptrio.catalog.completion import Completions
 
 F = TypeVar("F", bound=Callable[..., object])
 G = TypeVar("G", bound=Callable[..., object])
 
 
-class ResourceFunction(Generic[F]):
-    """The function; `uri_for`, which gives URIs; and `list`, the decorator for what lists a template's resources."""
+class ResourceFunction(Completable[F]):
+    """The function; `uri_for`, which gives URIs; and the decorators `list` and `complete`, for what lists a template's
+    resources and what completes its variables.
+    """
 
     def __init__(self, fn: F, uri: str, catalog: Catalog) -> None:
+        super().__init__(fn)
         self._catalog = catalog
         self.uri = uri
-        self.fn = fn
-        functools.update_wrapper(self, fn)
-
-    @property
-    def __call__(self) -> F:
-        """Call the function itself."""
-        return self.fn
 
     def uri_for(self, **values: object) -> str:
         """The URI of one resource of the template, its values percent-encoded: `report.uri_for(city="new york")`.
@@ -49,3 +46,8 @@ class ResourceFunction(Generic[F]):
             )
         self._catalog.set_list(self.uri, cast("Callable[..., object]", fn))
         return fn
+
+    def _completions(self) -> Completions:
+        if "{" not in self.uri:
+            raise DeclarationError(f"{self.uri} has no variables: only a template has `.complete`")
+        return self._catalog.completions(template=self.uri)

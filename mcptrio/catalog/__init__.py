@@ -6,7 +6,8 @@ structured results differently. The server asks it for lists, calls and reads, a
 `Context`.
 
 - A tool's arguments become one generated Struct, so that checking and converting are one step, and its JSON
-  schema; an argument that does not fit is a result with `is_error` that names it.
+  schema; an argument that does not fit is a result with `is_error` that names it. A tool may be given its
+  schema instead, which jsonschema-rs holds the arguments to.
 - Parameters annotated with `Context`, or with a type that was given to `Catalog.declare`, are injected and
   in no schema. Types match exactly.
 - An `async def` handler runs in the task of the request. A plain `def` runs in a thread, of which the
@@ -20,26 +21,53 @@ State: the catalog owns its tables and limiters; they belong to the Trio thread 
 Values that are injected belong to whoever provided them.
 """
 
-from mcptrio.catalog.catalog import Catalog, ListKind
+from mcptrio.catalog.blocks import Audio, Image
+from mcptrio.catalog.catalog import Catalog
 from mcptrio.catalog.context import Context
 from mcptrio.catalog.errors import DeclarationError, InvalidArgument, ResourceNotFound, ToolError
+from mcptrio.catalog.header import Header
+from mcptrio.catalog.list_kind import ListKind
+from mcptrio.catalog.metadata import Caching
 from mcptrio.catalog.prompt import Prompt
+from mcptrio.catalog.questions import (
+    Ask,
+    Declined,
+    Elicited,
+    MissingCapability,
+    QuestionFailed,
+    Roots,
+    Sample,
+)
 from mcptrio.catalog.resource import Resource
 from mcptrio.catalog.signature import Function
 from mcptrio.catalog.template import Template
 from mcptrio.catalog.tool import Tool
 from mcptrio.catalog.uri_template import UriTemplate, has_variables
+from mcptrio.protocol.questions import Root, Sampled
 
 __all__ = [
+    "Ask",
+    "Audio",
+    "Caching",
     "Catalog",
     "Context",
     "DeclarationError",
+    "Declined",
+    "Elicited",
     "Function",
+    "Header",
+    "Image",
     "InvalidArgument",
     "ListKind",
+    "MissingCapability",
     "Prompt",
+    "QuestionFailed",
     "Resource",
     "ResourceNotFound",
+    "Root",
+    "Roots",
+    "Sample",
+    "Sampled",
     "Template",
     "Tool",
     "ToolError",

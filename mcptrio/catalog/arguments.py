@@ -14,6 +14,7 @@ import msgspec
 from msgspec import NODEFAULT, Raw, Struct
 from msgspec import inspect as types
 
+from mcptrio.catalog import header
 from mcptrio.catalog.errors import DeclarationError, InvalidArgument
 from mcptrio.catalog.schema import schema_of
 from mcptrio.catalog.signature import MISSING, Argument, Signature
@@ -21,6 +22,7 @@ from mcptrio.protocol import Failure, RpcError
 from mcptrio.protocol.types import Object
 
 _MAX_MESSAGE = 500
+NESTED = "The arguments are nested too deeply"
 _EXACT = 2.0**53
 _PLAIN = (type(None), bool, int, float, str, bytes, enum.Enum)
 _AT = re.compile(r" - at `\$\.?(.*)`\Z", re.DOTALL)
@@ -53,6 +55,7 @@ class JsonArguments:
         self._names = tuple(argument.name for argument in signature.arguments)
         self._decoder = msgspec.json.Decoder(struct)
         self.schema = _input_schema(struct, signature.arguments)
+        header.mark(signature.function, self.schema, signature.arguments)
 
     def read(self, raw: Raw | bytes | None) -> dict[str, object]:
         """The arguments by name, with defaults filled in. None means that the client sent none.
@@ -66,16 +69,16 @@ class JsonArguments:
         except msgspec.ValidationError as error:
             return self._look_again(b"{}" if raw is None else bytes(raw).strip(), error)
         except RecursionError:
-            raise InvalidArgument("The arguments are nested too deeply") from None
+            raise InvalidArgument(NESTED) from None
         except (msgspec.DecodeError, UnicodeError) as error:
-            raise _malformed(str(error)) from None
+            raise malformed(str(error)) from None
 
     def _look_again(self, raw: bytes, error: msgspec.ValidationError) -> dict[str, object]:
         if raw == b"null":
             # Some clients send every optional member.
             return self.read(None)
         if not raw.startswith(b"{"):
-            raise _malformed("`arguments` must be an object") from None
+            raise malformed("`arguments` must be an object") from None
         if "got `float`" in str(error):
             # To JSON Schema 3.0 is an integer, and models do send it. Only a failure pays for the second try.
             try:
@@ -97,6 +100,7 @@ class StringArguments:
         self._struct = _struct(signature)
         self._names = tuple(argument.name for argument in signature.arguments)
         self.schema = _input_schema(self._struct, signature.arguments)
+        header.refuse(signature.function, signature.arguments)
         for argument in signature.arguments:
             if not _from_string(types.type_info(argument.annotation)):
                 raise DeclarationError(
@@ -192,7 +196,8 @@ def _integral(value: object) -> object:
     return value
 
 
-def _malformed(reason: str) -> RpcError:
+def malformed(reason: str) -> RpcError:
+    """The error for arguments that are no JSON object."""
     return RpcError.of(Failure.INVALID_PARAMS, f"Invalid params: {reason}"[:_MAX_MESSAGE])
 
 
@@ -202,12 +207,13 @@ def _named(error: msgspec.ValidationError, names: tuple[str, ...]) -> InvalidArg
         return InvalidArgument(f"Missing argument `{missing[1]}`")
     if (unknown := _UNKNOWN_FIELD.match(text)) is not None:
         known = "known: " + ", ".join(names) if names else "none is known"
-        return InvalidArgument(f"Unknown argument `{_cut(unknown[1])}` ({known})")
+        return InvalidArgument(f"Unknown argument `{cut(unknown[1])}` ({known})")
     where = _AT.search(text)
     if where is None or not where[1]:
-        return InvalidArgument(f"Invalid arguments: {_cut(text)}")
-    return InvalidArgument(_cut(text[: where.start()]), _cut(where[1]))
+        return InvalidArgument(f"Invalid arguments: {cut(text)}")
+    return InvalidArgument(cut(text[: where.start()]), cut(where[1]))
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """The text, or the first 500 characters of it."""
     return text if len(text) <= _MAX_MESSAGE else text[:_MAX_MESSAGE] + "…"

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import enum
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import TypeVar, Unpack
 
 import trio
 from msgspec import Raw
 
 from mcptrio.catalog import incident
+from mcptrio.catalog.completion import Completions
 from mcptrio.catalog.context import Context
 from mcptrio.catalog.errors import DeclarationError
 from mcptrio.catalog.handler import Handler, Injections
+from mcptrio.catalog.header import Headers
+from mcptrio.catalog.list_kind import ListKind
+from mcptrio.catalog.metadata import UNCACHED, Caching
+from mcptrio.catalog.options import PromptOptions, ResourceOptions, TemplateOptions, ToolOptions
 from mcptrio.catalog.prompt import Prompt
 from mcptrio.catalog.resource import Resource
 from mcptrio.catalog.signature import Function, without_metadata
@@ -21,17 +25,9 @@ from mcptrio.catalog.template import Template
 from mcptrio.catalog.tool import Tool
 from mcptrio.catalog.uri_template import UriTemplate
 from mcptrio.protocol import Failure, Revision, RpcError, types
-from mcptrio.protocol.results import CallToolResult, GetPromptResult
+from mcptrio.protocol.params import CompleteParams, PromptReference
+from mcptrio.protocol.results import CallToolResult, Completion, GetPromptResult
 from mcptrio.protocol.types import ResourceContents
-
-
-class ListKind(enum.StrEnum):
-    """Which list changed; the value is its name in `notifications/{kind}/list_changed`."""
-
-    TOOLS = "tools"
-    RESOURCES = "resources"
-    PROMPTS = "prompts"
-
 
 THREADS = 40
 """How many plain functions run at a time, unless the catalog is told otherwise."""
@@ -101,33 +97,13 @@ class Catalog:
 
     # Tools
 
-    def add_tool(
-        self,
-        fn: Function,
-        *,
-        name: str | None = None,
-        title: str | None = None,
-        description: str | None = None,
-        annotations: types.ToolAnnotations | None = None,
-        timeout: float | None = None,
-        concurrency: int | None = None,
-    ) -> Tool:
-        """Offer a function as a tool; see `Tool` for `timeout` (seconds) and `concurrency`.
+    def add_tool(self, fn: Function, **options: Unpack[ToolOptions]) -> Tool:
+        """Offer a function as a tool; see `Tool` for the options.
 
         Raises:
             DeclarationError: naming the function and the change to make. It is a ValueError.
         """
-        tool = Tool(
-            fn,
-            self._injections,
-            self._threads,
-            name=name,
-            title=title,
-            description=description,
-            annotations=annotations,
-            timeout=timeout,
-            concurrency=concurrency,
-        )
+        tool = Tool(fn, self._injections, self._threads, **options)
         _add(self._tools, tool.name, tool, "tool")
         self._tools_changed()
         return tool
@@ -167,33 +143,20 @@ class Catalog:
             raise RpcError.of(Failure.INVALID_PARAMS, f"Unknown tool: {name[:200]}")
         return await tool.call(arguments, context, revision)
 
+    def header_parameters(self, name: str) -> Headers:
+        """Which arguments of a tool a client repeats as HTTP headers; none for an unknown tool."""
+        tool = self._tools.get(name)
+        return {} if tool is None else tool.headers
+
     # Resources
 
-    def add_resource(
-        self,
-        uri: str,
-        fn: Function,
-        *,
-        name: str | None = None,
-        title: str | None = None,
-        description: str | None = None,
-        mime_type: str | None = None,
-    ) -> Resource:
-        """Offer a function as the resource of one URI.
+    def add_resource(self, uri: str, fn: Function, **options: Unpack[ResourceOptions]) -> Resource:
+        """Offer a function as the resource of one URI; see `Resource` for the options.
 
         Raises:
             DeclarationError: naming the function and the change to make. It is a ValueError.
         """
-        resource = Resource(
-            uri,
-            fn,
-            self._injections,
-            self._threads,
-            name=name,
-            title=title,
-            description=description,
-            mime_type=mime_type,
-        )
+        resource = Resource(uri, fn, self._injections, self._threads, **options)
         _add(self._resources, uri, resource, "resource")
         self._on_change(ListKind.RESOURCES)
         return resource
@@ -203,27 +166,15 @@ class Catalog:
         uri_template: str,
         fn: Function,
         *,
-        name: str | None = None,
-        title: str | None = None,
-        description: str | None = None,
-        mime_type: str | None = None,
         list: Function | None = None,
+        **options: Unpack[TemplateOptions],
     ) -> Template:
-        """Offer a function as the resources of a URI template; `list` is as in `set_list`.
+        """Offer a function as the resources of a URI template; `list` is as in `set_list`, the rest as in `Template`.
 
         Raises:
             DeclarationError: naming the function and the change to make. It is a ValueError.
         """
-        template = Template(
-            uri_template,
-            fn,
-            self._injections,
-            self._threads,
-            name=name,
-            title=title,
-            description=description,
-            mime_type=mime_type,
-        )
+        template = Template(uri_template, fn, self._injections, self._threads, **options)
         if list is not None:
             template.set_list(list)
         _add(self._templates, uri_template, template, "template")
@@ -286,11 +237,15 @@ class Catalog:
         resource = self._resources.get(uri)
         if resource is not None:
             return await resource.read(context)
-        for template in self._templates.values():
-            arguments = template.arguments(uri)
-            if arguments is not None:
-                return await template.read(uri, arguments, context)
-        raise incident.not_found(uri)
+        template, arguments = self._template_of(uri)
+        if template is None:
+            raise incident.not_found(uri)
+        return await template.read(uri, arguments, context)
+
+    def caching(self, uri: str) -> Caching:
+        """How long what is read of this URI may be kept, by its declaration."""
+        offered = self._resources.get(uri) or self._template_of(uri)[0]
+        return UNCACHED if offered is None else offered.caching
 
     # What could exist
 
@@ -322,26 +277,24 @@ class Catalog:
 
     def offers(self, uri: str) -> bool:
         """Whether the URI is a resource or fits a template, so that reading it runs a handler."""
-        return uri in self._resources or any(
-            template.arguments(uri) is not None for template in self._templates.values()
-        )
+        return uri in self._resources or self._template_of(uri)[0] is not None
+
+    def _template_of(self, uri: str) -> tuple[Template | None, dict[str, object]]:
+        for template in self._templates.values():
+            arguments = template.arguments(uri)
+            if arguments is not None:
+                return template, arguments
+        return None, {}
 
     # Prompts
 
-    def add_prompt(
-        self,
-        fn: Function,
-        *,
-        name: str | None = None,
-        title: str | None = None,
-        description: str | None = None,
-    ) -> Prompt:
-        """Offer a function as a prompt.
+    def add_prompt(self, fn: Function, **options: Unpack[PromptOptions]) -> Prompt:
+        """Offer a function as a prompt; see `Prompt` for the options.
 
         Raises:
             DeclarationError: naming the function and the change to make. It is a ValueError.
         """
-        prompt = Prompt(fn, self._injections, self._threads, name=name, title=title, description=description)
+        prompt = Prompt(fn, self._injections, self._threads, **options)
         _add(self._prompts, prompt.name, prompt, "prompt")
         self._on_change(ListKind.PROMPTS)
         return prompt
@@ -373,6 +326,46 @@ class Catalog:
         if prompt is None:
             raise RpcError.of(Failure.INVALID_PARAMS, f"Unknown prompt: {name[:200]}")
         return await prompt.get({} if arguments is None else arguments, context)
+
+    # Completion
+
+    def completions(self, *, prompt: str | None = None, template: str | None = None) -> Completions:
+        """What completes the arguments of the prompt of this name or of the template of this text.
+
+        Raises:
+            ValueError: when there is none.
+        """
+        found = self._prompts.get(prompt or "") or self._templates.get(template or "")
+        if found is None:
+            raise ValueError(f"there is no prompt or template {prompt or template!r}")
+        return found.completions
+
+    @property
+    def completes(self) -> bool:
+        """Whether any argument of a prompt or template has completions."""
+        offered: tuple[Prompt | Template, ...] = (*self._prompts.values(), *self._templates.values())
+        return any(each.completions for each in offered)
+
+    async def complete(self, params: CompleteParams, context: Context) -> Completion:
+        """What an argument that is being typed may become. Checkpoints only where the declared function does.
+
+        Raises:
+            RpcError: -32602 for an unknown prompt, template or argument; else as `Completions.complete`.
+        """
+        ref = params.ref
+        offered: Prompt | Template | None
+        if isinstance(ref, PromptReference):
+            offered = self._prompts.get(ref.name)
+            unknown = f"Unknown prompt: {ref.name[:200]}"
+        else:
+            offered = self._templates.get(ref.uri) or self._template_of(ref.uri)[0]
+            unknown = f"Unknown resource template: {ref.uri[:200]}"
+        if offered is None:
+            raise RpcError.of(Failure.INVALID_PARAMS, unknown)
+        given = params.context.arguments if params.context else None
+        return await offered.completions.complete(
+            params.argument.name, params.argument.value, given or {}, context
+        )
 
     def _tools_changed(self) -> None:
         self._listed_tools.clear()

@@ -107,7 +107,16 @@ class Handler:
 
         If cancelled, an async function sees `trio.Cancelled` at its next checkpoint, and it passes through.
         Errors that come in one group with `Cancelled` are logged, so that they cannot hide it.
+
+        Parameters declared as questions are asked first, before the call takes a slot.
+
+        Raises:
+            QuestionFailed: one of them has no answer that can be used.
         """
+        if self.signature.asked:
+            answers = await context.ask_all({each.name: each.question for each in self.signature.asked})
+            for each in self.signature.asked:
+                arguments[each.name] = each.value(answers[each.name])
         for name in self._context:
             arguments[name] = context
         for name, type_ in self._injected:

@@ -13,6 +13,7 @@ import msgspec
 from mcptrio.protocol.types import Object
 
 _PREFIX = "#/$defs/"
+_OF_THE_DOCUMENT = ("$schema", "$defs")
 
 
 def schema_of(type_: object) -> Object:
@@ -38,11 +39,17 @@ def schema_of(type_: object) -> Object:
 
 def wrapped(schema: Object) -> Object:
     """The schema of `{"result": value}`, for a value whose schema is not an object's."""
-    inner = {key: value for key, value in schema.items() if key != "$defs"}
+    inner = {key: value for key, value in schema.items() if key not in _OF_THE_DOCUMENT}
     outer: Object = {"type": "object", "properties": {"result": inner}, "required": ["result"]}
-    if "$defs" in schema:
-        outer["$defs"] = schema["$defs"]
-    return outer
+    return outer | {key: value for key, value in schema.items() if key in _OF_THE_DOCUMENT}
+
+
+def can_be_wrapped(schema: Object) -> bool:
+    """Whether every reference inside still leads where it did when the schema is `wrapped`."""
+    return all(
+        reference.startswith(_PREFIX) or (reference != "#" and not reference.startswith("#/"))
+        for reference in _references(schema)
+    )
 
 
 def is_object(schema: Object) -> bool:

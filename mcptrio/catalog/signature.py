@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from mcptrio.catalog.context import Context
 from mcptrio.catalog.errors import DeclarationError
+from mcptrio.catalog.questions import Declared, declared
 
 Function = Callable[..., object]
 """A handler: plain or async, of any signature."""
@@ -49,6 +50,8 @@ class Signature:
     """(parameter, type) of what the catalog's `provide` supplies; the context is not among them."""
     context: tuple[str, ...]
     """The parameters that get the request's context."""
+    asked: tuple[Declared, ...]
+    """The parameters that the client answers before the function is called."""
     returns: object
     is_async: bool
 
@@ -87,6 +90,7 @@ def read_signature(function: Function, injectable: Iterable[object] = ()) -> Sig
     arguments: list[Argument] = []
     injected: list[tuple[str, object]] = []
     context: list[str] = []
+    asked: list[Declared] = []
     known = list(injectable)
     for parameter in _parameters(function, where):
         if parameter.name not in hints:
@@ -96,7 +100,10 @@ def read_signature(function: Function, injectable: Iterable[object] = ()) -> Sig
             )
         annotation = hints[parameter.name]
         bare = without_metadata(annotation)
-        if bare is Context:
+        question = declared(where, parameter.name, annotation)
+        if question is not None:
+            asked.append(question)
+        elif bare is Context:
             context.append(parameter.name)
         elif any(bare is type_ or bare == type_ for type_ in known):
             injected.append((parameter.name, bare))
@@ -108,6 +115,7 @@ def read_signature(function: Function, injectable: Iterable[object] = ()) -> Sig
         arguments=tuple(arguments),
         injected=tuple(injected),
         context=tuple(context),
+        asked=tuple(asked),
         returns=hints.get("return", MISSING),
         is_async=_is_async(function, where),
     )

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import trio
 from msgspec import UNSET
 
 from mcptrio.catalog import incident
 from mcptrio.catalog.arguments import StringArguments
-from mcptrio.catalog.content import encodable, mime_type_of, resource_contents
+from mcptrio.catalog.blocks import encodable
+from mcptrio.catalog.completion import Completions
+from mcptrio.catalog.content import Contents
 from mcptrio.catalog.context import Context
 from mcptrio.catalog.errors import DeclarationError, InvalidArgument
 from mcptrio.catalog.handler import Handler, Injections
+from mcptrio.catalog.metadata import checked_annotations, checked_caching, checked_icons, checked_meta
 from mcptrio.catalog.signature import MISSING, Function, Signature, describe, doc_of, name_of
 from mcptrio.catalog.uri_template import UriTemplate, check_spelling
 from mcptrio.live import InvalidUri, check_uri
@@ -26,6 +29,7 @@ class Template:
 
     A URI belongs to the template when it matches and its variables convert to what the parameters are
     annotated with: `item://{id}` with `id: int` serves `item://7` and knows nothing of `item://seven`.
+    `ttl`, `public` and `cache` are as those of `Resource`.
     """
 
     def __init__(
@@ -39,6 +43,12 @@ class Template:
         title: str | None = None,
         description: str | None = None,
         mime_type: str | None = None,
+        annotations: types.Annotations | None = None,
+        icons: Sequence[types.Icon] | None = None,
+        meta: Mapping[str, object] | None = None,
+        ttl: float | None = None,
+        public: bool = False,
+        cache: float | None = None,
     ) -> None:
         """Raises `DeclarationError` when the function cannot be offered under this template."""
         where = describe(function)
@@ -51,14 +61,21 @@ class Template:
         self._injections = injections
         self._threads = threads
         self._list: Handler | None = None
-        self.mime_type = mime_type
+        self.completions = Completions(
+            "template", uri_template, self.handler.signature.arguments, injections, threads
+        )
+        self.caching = checked_caching(where, ttl, public, cache)
+        self._contents = Contents(self.handler.signature, mime_type)
         description = description if description is not None else doc_of(function)
         self.listed = types.ResourceTemplate(
             uri_template=uri_template,
             name=name or name_of(function),
             title=title or UNSET,
             description=description or UNSET,
-            mime_type=mime_type or mime_type_of(self.handler.signature.returns) or UNSET,
+            mime_type=self._contents.mime_type or UNSET,
+            annotations=checked_annotations(where, annotations),
+            icons=checked_icons(where, icons),
+            meta=checked_meta(where, meta),
         )
         """The template as clients see it."""
 
@@ -69,6 +86,8 @@ class Template:
             DeclarationError: when it takes arguments.
         """
         handler = Handler(function, self._injections, self._threads)
+        if handler.signature.asked:
+            raise DeclarationError(f"{describe(function)}: a list function cannot ask the client anything")
         if handler.signature.arguments:
             extra = handler.signature.arguments[0].name
             raise DeclarationError(
@@ -100,7 +119,7 @@ class Template:
         """
         try:
             value = await self.handler.run(arguments, context)
-            return resource_contents(value, uri, self.mime_type, self.handler.signature.returns)
+            return self._contents.of(value, uri)
         except Exception as error:
             raise incident.refusal("template", self.uri_template.text, error) from None
 
@@ -141,6 +160,8 @@ class Template:
             name="/".join(values.values()) or self.listed.name,
             description=self.listed.description,
             mime_type=self.listed.mime_type,
+            annotations=self.listed.annotations,
+            icons=self.listed.icons,
         )
 
 

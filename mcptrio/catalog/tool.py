@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping, Sequence
 
 import trio
 from msgspec import UNSET, Raw
@@ -13,7 +14,11 @@ from mcptrio.catalog.arguments import JsonArguments
 from mcptrio.catalog.content import Output, failure
 from mcptrio.catalog.context import Context
 from mcptrio.catalog.errors import DeclarationError, InvalidArgument, ResourceNotFound, ToolError
+from mcptrio.catalog.given_schema import GivenArguments, GivenSchema
 from mcptrio.catalog.handler import Handler, Injections
+from mcptrio.catalog.header import headers_of
+from mcptrio.catalog.metadata import checked_icons, checked_meta
+from mcptrio.catalog.questions import MissingCapability
 from mcptrio.catalog.signature import Function, describe, doc_of, name_of
 from mcptrio.protocol import Revision, RpcError, types
 from mcptrio.protocol.results import CallToolResult
@@ -24,10 +29,13 @@ _NAME = re.compile(r"[A-Za-z0-9_.\-]{1,128}\Z")
 class Tool:
     """One tool. Made by `Catalog.add_tool`; a call under way goes on when the tool is removed.
 
-    `timeout` is in seconds and counts from the call, the wait for a slot included. `concurrency` bounds the
+    `timeout` is in seconds and counts from the call, the waits for a slot and for the client's answers included. `concurrency` bounds the
     calls that run at a time; the others wait, first come, first served. A plain function runs in a thread,
     and no thread can be stopped: at the timeout the client gets its answer, the thread goes on, and it keeps
     its slot and its thread token until it ends.
+
+    With `input_schema` the schema is told verbatim, and the arguments that conform to it come in the function's one
+    parameter, a dict. With `output_schema` a result must conform to it; one that does not is the tool's own failure.
     """
 
     def __init__(
@@ -40,8 +48,12 @@ class Tool:
         title: str | None = None,
         description: str | None = None,
         annotations: types.ToolAnnotations | None = None,
+        icons: Sequence[types.Icon] | None = None,
+        meta: Mapping[str, object] | None = None,
         timeout: float | None = None,
         concurrency: int | None = None,
+        input_schema: Mapping[str, object] | None = None,
+        output_schema: Mapping[str, object] | None = None,
     ) -> None:
         """Raises `DeclarationError` when the function cannot be offered as a tool."""
         where = describe(function)
@@ -60,8 +72,18 @@ class Tool:
         self.handler = Handler(function, injections, threads)
         self.timeout = timeout
         self._slots = None if concurrency is None else trio.CapacityLimiter(concurrency)
-        self._arguments = JsonArguments(self.handler.signature)
-        self._output = Output(self.handler.signature)
+        signature = self.handler.signature
+        self._arguments: JsonArguments | GivenArguments = (
+            JsonArguments(signature)
+            if input_schema is None
+            else GivenArguments(GivenSchema(where, "input_schema", input_schema), signature)
+        )
+        self.headers = headers_of(where, self._arguments.schema)
+        """Which arguments a client repeats as HTTP headers."""
+        self._output = Output(
+            signature,
+            None if output_schema is None else GivenSchema(where, "output_schema", output_schema),
+        )
         description = description if description is not None else doc_of(function)
         self.listed = {
             revision: types.Tool(
@@ -71,6 +93,8 @@ class Tool:
                 description=description or UNSET,
                 output_schema=self._output.schemas[revision],
                 annotations=annotations or UNSET,
+                icons=checked_icons(where, icons),
+                meta=checked_meta(where, meta),
             )
             for revision in Revision
         }
@@ -84,7 +108,8 @@ class Tool:
         Checkpoints only where the handler does. If cancelled, nothing is answered.
 
         Raises:
-            RpcError: -32602 when the arguments are no JSON object.
+            RpcError: -32602 when the arguments are no JSON object; -32021 when the client would have to be asked what
+                it cannot be (2026-07-28).
         """
         try:
             keywords = self._arguments.read(arguments)
@@ -102,6 +127,9 @@ class Tool:
                     return failure(f"{self.name} timed out after {self.timeout:g} s")
             return self._output.result(value, revision)
         except Exception as error:
+            single = incident.unwrap(error)
+            if isinstance(single, MissingCapability) and revision is Revision.MODERN:
+                raise incident.incapable(single) from None
             return self._failed(error)
 
     def _failed(self, error: Exception) -> CallToolResult:

@@ -14,6 +14,7 @@ from mcptrio.protocol.envelope import SERVER_INFO_KEY, SUBSCRIPTION_ID_KEY
 from mcptrio.protocol.errors import RpcError
 from mcptrio.protocol.jsonrpc import RequestId, encode_error, encode_notification, encode_result
 from mcptrio.protocol.params import ProgressParams, SubscriptionFilter
+from mcptrio.protocol.questions import InputRequiredResult, LogParams
 from mcptrio.protocol.results import CacheableResult, Result
 from mcptrio.protocol.revision import Revision
 from mcptrio.protocol.types import Implementation, Object
@@ -21,6 +22,7 @@ from mcptrio.protocol.types import Implementation, Object
 UPDATED = "notifications/resources/updated"
 ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
 PROGRESS = "notifications/progress"
+LOG = "notifications/message"
 
 
 class Codec:
@@ -30,6 +32,9 @@ class Codec:
 
     def result(self, id: RequestId, result: Result) -> bytes:
         """A response. The result belongs to the codec from here on: it may be completed in place."""
+        if isinstance(result, CacheableResult):
+            # The older revision knows no cache hints.
+            result.ttl_ms = result.cache_scope = UNSET
         return encode_result(id, result)
 
     def error(self, id: RequestId | None, error: RpcError) -> bytes:
@@ -39,6 +44,10 @@ class Codec:
     def progress(self, params: ProgressParams) -> bytes:
         """`notifications/progress`."""
         return encode_notification(PROGRESS, params)
+
+    def log(self, params: LogParams) -> bytes:
+        """`notifications/message`."""
+        return encode_notification(LOG, params)
 
 
 class LegacyCodec(Codec):
@@ -65,10 +74,12 @@ class ModernCodec(Codec):
         self._server_info = msgspec.Raw(msgspec.json.encode(server_info))
 
     def result(self, id: RequestId, result: Result) -> bytes:
-        result.result_type = "complete"
+        result.result_type = "input_required" if isinstance(result, InputRequiredResult) else "complete"
         if isinstance(result, CacheableResult):
-            result.ttl_ms = 0
-            result.cache_scope = "private"
+            if result.ttl_ms is UNSET:
+                result.ttl_ms = 0
+            if result.cache_scope is UNSET:
+                result.cache_scope = "private"
         meta: Object = {SERVER_INFO_KEY: self._server_info}
         result.meta = meta if result.meta is UNSET else {**result.meta, **meta}
         return encode_result(id, result)

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType, field
 
 from mcptrio.protocol.errors import Failure, RpcError
+from mcptrio.protocol.questions import Level
 from mcptrio.protocol.revision import SUPPORTED, Revision
 from mcptrio.protocol.types import ClientInfo
 
@@ -19,6 +20,7 @@ VERSION_KEY = PREFIX + "protocolVersion"
 CAPABILITIES_KEY = PREFIX + "clientCapabilities"
 CLIENT_INFO_KEY = PREFIX + "clientInfo"
 SERVER_INFO_KEY = PREFIX + "serverInfo"
+LOG_LEVEL_KEY = PREFIX + "logLevel"
 SUBSCRIPTION_ID_KEY = PREFIX + "subscriptionId"
 
 
@@ -29,6 +31,7 @@ class RequestMeta(msgspec.Struct, frozen=True, kw_only=True):
     client_capabilities: dict[str, object] | UnsetType = field(default=UNSET, name=CAPABILITIES_KEY)
     client_info: ClientInfo | UnsetType | None = field(default=UNSET, name=CLIENT_INFO_KEY)
     progress_token: str | int | UnsetType | None = field(default=UNSET, name="progressToken")
+    log_level: Level | UnsetType | None = field(default=UNSET, name=LOG_LEVEL_KEY)
 
 
 class _Envelope(msgspec.Struct, frozen=True):
@@ -85,4 +88,4 @@ def revision_of(meta: RequestMeta) -> Revision:
 def missing_envelope(keys: list[str], hint: str = "") -> RpcError:
     """The -32602 that names the `_meta` keys which a request lacks."""
     names = " and ".join(f"params._meta[{key!r}]" for key in keys)
-    return RpcError.of(Failure.INVALID_PARAMS, f"Missing {names}{hint}", data={"missing": keys})
+    return RpcError.of(Failure.MISSING_ENVELOPE, f"Missing {names}{hint}", data={"missing": keys})

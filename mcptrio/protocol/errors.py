@@ -21,6 +21,8 @@ class Failure(enum.Enum):
     INVALID_PARAMS = ("invalid params", -32602, -32602)
     INTERNAL = ("internal error", -32603, -32603)
     RESOURCE_NOT_FOUND = ("resource not found", -32002, -32602)
+    MISSING_ENVELOPE = ("missing envelope", -32602, -32602)
+    HEADER_MISMATCH = ("header mismatch", -32020, -32020)
     MISSING_CAPABILITY = ("missing client capability", -32021, -32021)
     UNSUPPORTED_VERSION = ("unsupported protocol version", -32022, -32022)
 
@@ -35,7 +37,10 @@ class Refusal(enum.StrEnum):
 
     SUBSCRIPTION_LIMIT = "subscription_limit"
     TOO_MANY_REQUESTS = "too_many_requests"
+    TOO_MANY_SESSIONS = "too_many_sessions"
     RESULT_TOO_LARGE = "result_too_large"
+    RATE_LIMITED = "rate_limited"
+    UNANSWERED = "unanswered"
     SHUTTING_DOWN = "shutting_down"
 
 

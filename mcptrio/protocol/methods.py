@@ -10,6 +10,7 @@ from msgspec import Raw
 from mcptrio.protocol.errors import Failure, RpcError
 from mcptrio.protocol.params import (
     CallToolParams,
+    CompleteParams,
     GetPromptParams,
     InitializeParams,
     ListenParams,
@@ -17,6 +18,7 @@ from mcptrio.protocol.params import (
     PageParams,
     ResourceParams,
 )
+from mcptrio.protocol.questions import SetLevelParams
 from mcptrio.protocol.revision import Revision
 from mcptrio.protocol.types import Wire
 
@@ -28,6 +30,7 @@ _BOTH: dict[str, type[Wire]] = {
     "resources/read": ResourceParams,
     "prompts/list": PageParams,
     "prompts/get": GetPromptParams,
+    "completion/complete": CompleteParams,
 }
 
 METHODS: dict[Revision, dict[str, type[Wire]]] = {
@@ -35,6 +38,7 @@ METHODS: dict[Revision, dict[str, type[Wire]]] = {
         **_BOTH,
         "initialize": InitializeParams,
         "ping": NoParams,
+        "logging/setLevel": SetLevelParams,
         "resources/subscribe": ResourceParams,
         "resources/unsubscribe": ResourceParams,
     },

@@ -48,6 +48,39 @@ class GetPromptParams(Wire, kw_only=True):
     arguments: dict[str, object] | UnsetType | None = UNSET
 
 
+class PromptReference(Wire, tag_field="type", tag="ref/prompt", kw_only=True):
+    """The prompt whose argument is to be completed."""
+
+    name: str
+
+
+class ResourceReference(Wire, tag_field="type", tag="ref/resource", kw_only=True):
+    """The template whose variable is to be completed: its text, or a URI that fits it."""
+
+    uri: str
+
+
+class CompletionArgument(Wire, kw_only=True):
+    """The argument being typed, and what of it there is."""
+
+    name: str
+    value: str
+
+
+class CompletionContext(Wire, kw_only=True):
+    """The arguments that have their value already."""
+
+    arguments: dict[str, str] | UnsetType | None = UNSET
+
+
+class CompleteParams(Wire, kw_only=True):
+    """`completion/complete`."""
+
+    ref: PromptReference | ResourceReference
+    argument: CompletionArgument
+    context: CompletionContext | UnsetType | None = UNSET
+
+
 class SubscriptionFilter(Wire, kw_only=True):
     """What a `subscriptions/listen` asks for; also what its acknowledgement says is honoured."""
 

@@ -93,6 +93,20 @@ class CallToolResult(Result, kw_only=True):
     is_error: bool | UnsetType = UNSET
 
 
+class Completion(Wire, kw_only=True):
+    """At most 100 values, best first; `total` counts those that were left out too."""
+
+    values: list[str]
+    total: int | UnsetType = UNSET
+    has_more: bool | UnsetType = UNSET
+
+
+class CompleteResult(Result, kw_only=True):
+    """Answer to `completion/complete`."""
+
+    completion: Completion
+
+
 class GetPromptResult(Result, kw_only=True):
     """A prompt, filled in."""
 

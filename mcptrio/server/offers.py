@@ -7,11 +7,18 @@ from datetime import datetime
 import msgspec
 from msgspec import UNSET
 
-from mcptrio.catalog import Catalog
+from mcptrio.catalog import Catalog, Context
 from mcptrio.protocol import Failure, Revision, RpcError
-from mcptrio.protocol.params import CallToolParams, GetPromptParams, PageParams, ResourceParams
+from mcptrio.protocol.params import (
+    CallToolParams,
+    CompleteParams,
+    GetPromptParams,
+    PageParams,
+    ResourceParams,
+)
 from mcptrio.protocol.results import (
     CallToolResult,
+    CompleteResult,
     GetPromptResult,
     ListPromptsResult,
     ListResourcesResult,
@@ -22,6 +29,8 @@ from mcptrio.protocol.results import (
 from mcptrio.protocol.types import Annotations, ResourceContents
 from mcptrio.server.context import RequestContext
 from mcptrio.server.pages import page
+from mcptrio.server.read_cache import PUBLIC, ReadCache
+from mcptrio.server.shared_context import SharedContext
 from mcptrio.server.subscriptions import checked_uri
 from mcptrio.server.wanted import Sources
 
@@ -33,10 +42,11 @@ class Offers:
         RpcError: what the client asked for is not there, or is malformed.
     """
 
-    def __init__(self, catalog: Catalog, page_size: int, sources: Sources) -> None:
+    def __init__(self, catalog: Catalog, page_size: int, sources: Sources, reads: ReadCache) -> None:
         self._catalog = catalog
         self._size = page_size
         self._sources = sources
+        self._reads = reads
 
     def list_tools(self, params: PageParams, revision: Revision) -> ListToolsResult:
         """`tools/list`."""
@@ -80,14 +90,34 @@ class Offers:
     async def read(
         self, params: ResourceParams, context: RequestContext, revision: Revision
     ) -> ReadResourceResult:
-        """`resources/read`, while what the resource may come from runs; if that does not work, with how old it may be."""
+        """`resources/read`, while what the resource may come from runs; if that does not work, with how old it may be.
+
+        What is kept of a resource with `cache=` is given at once, and wants nothing to run.
+        """
         uri = checked_uri(params.uri)
-        async with self._sources.hold(uri):
-            contents = await self._catalog.read(uri, context)
+        caching = self._catalog.caching(uri)
+        if caching.cache_seconds is None:
+            contents, as_of = await self._read(uri, context)
+            ttl_ms = caching.ttl_ms
+        else:
+            principal = None if caching.public else context.principal
+
+            async def run() -> list[ResourceContents]:
+                return (await self._read(uri, SharedContext(principal)))[0]
+
+            scope = PUBLIC if caching.public else principal
+            contents, good_for = await self._reads.read(uri, scope, caching, caching.cache_seconds, run)
             as_of = self._sources.as_of(uri)
+            ttl_ms = int(1000 * (good_for if caching.ttl is None else min(caching.ttl, good_for)))
         if as_of is not None:
             contents = [_dated(each, as_of) for each in contents]
-        return ReadResourceResult(contents=contents)
+            # What may be old already must not get older at the client.
+            ttl_ms = 0
+        return ReadResourceResult(contents=contents, ttl_ms=ttl_ms, cache_scope=caching.scope)
+
+    async def _read(self, uri: str, context: Context) -> tuple[list[ResourceContents], datetime | None]:
+        async with self._sources.hold(uri):
+            return await self._catalog.read(uri, context), self._sources.as_of(uri)
 
     async def call(
         self, params: CallToolParams, context: RequestContext, revision: Revision
@@ -108,6 +138,12 @@ class Offers:
                 )
             arguments[name] = value
         return await self._catalog.get_prompt(params.name, arguments, context)
+
+    async def complete(
+        self, params: CompleteParams, context: RequestContext, revision: Revision
+    ) -> CompleteResult:
+        """`completion/complete`."""
+        return CompleteResult(completion=await self._catalog.complete(params, context))
 
 
 def _dated(contents: ResourceContents, at: datetime) -> ResourceContents:

@@ -13,7 +13,7 @@ import pytest
 from msgspec import UNSET, Struct, UnsetType
 
 from mcptrio.catalog import DeclarationError
-from mcptrio.catalog.content import Output, failure, mime_type_of, prompt_messages, resource_contents
+from mcptrio.catalog.content import Contents, Output, failure, prompt_messages
 from mcptrio.catalog.signature import read_signature
 from mcptrio.protocol import Revision
 from mcptrio.protocol.results import CallToolResult
@@ -57,6 +57,13 @@ def output_of(annotation: object) -> Output:
 
     handler.__annotations__["return"] = annotation
     return Output(read_signature(handler))
+
+
+def contents_of(annotation: object = object, mime_type: str | None = None) -> Contents:
+    def handler() -> None: ...
+
+    handler.__annotations__["return"] = annotation
+    return Contents(read_signature(handler), mime_type)
 
 
 def told(annotation: object, value: object, revision: Revision) -> tuple[list[str], object]:
@@ -166,6 +173,7 @@ def test_a_union_with_text_or_content_promises_nothing(annotation: object) -> No
         (object, ["\ud800"]),
         (object, [TextContent(text="\ud800")]),
         (object, CallToolResult(content=[TextContent(text="\ud800")])),
+        (object, CallToolResult(content=[Report("a")])),  # type: ignore[list-item]
     ],
 )
 def test_what_cannot_be_encoded_or_breaks_the_promise_is_an_error(annotation: object, value: object) -> None:
@@ -212,19 +220,47 @@ URI = "x://1"
 def test_a_resource_is_text_blob_or_json(
     value: object, declared: str | None, expected: ResourceContents
 ) -> None:
-    assert resource_contents(value, URI, declared) == [expected]
+    assert contents_of(mime_type=declared).of(value, URI) == [expected]
 
 
 def test_a_resource_of_several_contents_may_have_none() -> None:
     several = [ResourceContents(uri="x://1/a", text="a"), ResourceContents(uri="x://1/b", text="b")]
-    assert resource_contents(several, URI) == several
-    assert resource_contents([], URI, returns=list[ResourceContents]) == []
+    assert contents_of().of(several, URI) == several
+    assert contents_of(list[ResourceContents]).of([], URI) == []
 
 
 @pytest.mark.parametrize("value", ["\ud800", object(), [ResourceContents(uri=URI, text="\ud800")]])
 def test_a_resource_that_cannot_be_encoded_is_an_error(value: object) -> None:
     with pytest.raises((TypeError, ValueError)):
-        resource_contents(value, URI)
+        contents_of().of(value, URI)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [(int, "3"), (int, None), (Report, {"town": "oslo"}), (list[int], ["a"]), (Sky, "blue")],
+)
+def test_a_resource_that_breaks_its_promise_is_an_error(annotation: object, value: object) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        contents_of(annotation).of(value, URI)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "text"),
+    [
+        (int, 3, "3"),
+        (Sky, Sky.GREY, '"grey"'),
+        (Literal["a"], "a", '"a"'),
+        (Report, Report("b"), '{"city":"b"}'),
+    ],
+)
+def test_a_resource_that_keeps_its_promise_is_json(annotation: object, value: object, text: str) -> None:
+    [contents] = contents_of(annotation).of(value, URI)
+    assert (contents.text, contents.mime_type) == (text, "application/json")
+
+
+def test_a_resource_that_may_be_nothing_is_empty_then() -> None:
+    [contents] = contents_of(Report | None).of(None, URI)
+    assert (contents.text, contents.mime_type) == ("", "text/plain")
 
 
 @pytest.mark.parametrize(
@@ -243,7 +279,8 @@ def test_a_resource_that_cannot_be_encoded_is_an_error(value: object) -> None:
 def test_the_mime_type_follows_from_the_annotation_where_that_tells(
     annotation: object, mime_type: str | None
 ) -> None:
-    assert mime_type_of(annotation) == mime_type
+    assert contents_of(annotation).mime_type == mime_type
+    assert contents_of(annotation, "text/html").mime_type == "text/html"
 
 
 def test_a_prompt_is_text_messages_or_blocks() -> None:

@@ -55,6 +55,9 @@ BOTH: dict[str, Callable[[], Result]] = {
     "GetPromptResult": lambda: results.GetPromptResult(
         messages=[types.PromptMessage(role="user", content=block) for block in BLOCKS], description="d"
     ),
+    "CompleteResult": lambda: results.CompleteResult(
+        completion=results.Completion(values=["a", "b"], total=200, has_more=True)
+    ),
 }
 LEGACY = BOTH | {
     "EmptyResult": Result,
@@ -100,6 +103,18 @@ def test_a_result_of_the_newer_revision_says_what_it_is_and_who_answered(definit
     }
     hints = {key: result[key] for key in result.keys() & {"ttlMs", "cacheScope"}}
     assert hints == ({"ttlMs": 0, "cacheScope": "private"} if definition in CACHED else {})
+
+
+def test_cache_hints_of_a_result_are_kept_and_never_told_to_the_older_revision() -> None:
+    def read() -> Result:
+        return results.ReadResourceResult(contents=CONTENTS, ttl_ms=5000, cache_scope="public")
+
+    modern = json.loads(ModernCodec(INFO).result(1, read()))["result"]
+    assert (modern["ttlMs"], modern["cacheScope"]) == (5000, "public")
+    legacy = json.loads(LegacyCodec().result(1, read()))["result"]
+    assert legacy.keys() == {"contents"}
+    partly = results.ReadResourceResult(contents=CONTENTS, cache_scope="public")
+    assert json.loads(ModernCodec(INFO).result(1, partly))["result"]["ttlMs"] == 0
 
 
 def test_a_results_own_meta_is_kept() -> None:

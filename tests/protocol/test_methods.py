@@ -9,28 +9,31 @@ from mcptrio.protocol import METHODS, Revision, RpcError, params_type, read_para
 from mcptrio.protocol.params import (
     CallToolParams,
     CancelledParams,
+    CompleteParams,
+    CompletionContext,
     GetPromptParams,
     InitializeParams,
     ListenParams,
     NoParams,
     PageParams,
+    PromptReference,
     ResourceParams,
+    ResourceReference,
     UpdatedParams,
 )
+from mcptrio.protocol.questions import SetLevelParams
 from mcptrio.protocol.types import Wire
 from tests.tap import SCHEMAS, expect_valid
 
-NOT_SERVED = {
-    # Completions come with "Everyone can connect"; logging and tasks are optional and not offered in the capabilities.
+NOT_SERVED: dict[Revision, set[str]] = {
+    # Tasks are optional and not offered in the capabilities.
     Revision.LEGACY: {
-        "completion/complete",
-        "logging/setLevel",
         "tasks/cancel",
         "tasks/get",
         "tasks/list",
         "tasks/result",
     },
-    Revision.MODERN: {"completion/complete"},
+    Revision.MODERN: set(),
 }
 
 
@@ -72,11 +75,13 @@ REQUIRED: dict[type[Wire], dict[str, object]] = {
         "clientInfo": {"name": "me", "version": "1"},
     },
     NoParams: {},
+    SetLevelParams: {"level": "debug"},
     PageParams: {},
     ResourceParams: {"uri": "a:b"},
     CallToolParams: {"name": "tool"},
     GetPromptParams: {"name": "prompt"},
     ListenParams: {"notifications": {}},
+    CompleteParams: {"ref": {"type": "ref/prompt", "name": "p"}, "argument": {"name": "a", "value": "x"}},
 }
 META = {
     "_meta": {
@@ -119,6 +124,19 @@ def test_absent_params_are_empty_ones() -> None:
 
 def test_an_empty_cursor_is_a_cursor() -> None:
     assert read_params(Raw(b'{"cursor":""}'), PageParams).cursor == ""
+
+
+def test_a_completion_is_asked_for_a_prompt_or_for_a_template_and_tells_what_is_known() -> None:
+    raw = b'{"ref":{"type":"ref/%b"},"argument":{"name":"a","value":""},"context":{"arguments":{"b":"c"}}}'
+    prompt = read_params(Raw(raw % b'prompt","name":"p","title":"P'), CompleteParams)
+    assert prompt.ref == PromptReference(name="p")
+    assert prompt.context == CompletionContext(arguments={"b": "c"})
+    assert read_params(Raw(raw % b'resource","uri":"a:{b}'), CompleteParams).ref == ResourceReference(
+        uri="a:{b}"
+    )
+    for wrong in (b'tool","name":"p', b'prompt","uri":"p', b'resource","uri":null,"x":"'):
+        with pytest.raises(RpcError, match=r"ref"):
+            read_params(Raw(raw % wrong), CompleteParams)
 
 
 def test_unknown_members_are_ignored() -> None:
