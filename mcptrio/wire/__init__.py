@@ -8,12 +8,14 @@ Clients dial with `mcptrio.wire.dial` and `mcptrio.wire.http`, which are not imp
 not pay for them. `mcptrio.wire.http` is the only place that imports httpx.
 """
 
-from mcptrio.wire.exchange import Exchange
+from mcptrio.wire.exchange import Exchange, PeerGone
+from mcptrio.wire.head import Refused
 from mcptrio.wire.hosts import HostCheck
 from mcptrio.wire.limits import Limits, raise_nofile_limit
 from mcptrio.wire.link import Link
 from mcptrio.wire.listener import ConnectionEvent, EventKind, Listener, ListenerStatistics, Route
 from mcptrio.wire.memory import MemoryTransport, TransportStream, memory_transport_pair
+from mcptrio.wire.response_stream import ResponseStream
 from mcptrio.wire.send_buffer import SendBuffer, SendBufferStatistics
 from mcptrio.wire.sweeper import Sweeper, SweeperStatistics
 from mcptrio.wire.transport import SocketTransport, Transport
@@ -29,6 +31,9 @@ __all__ = [
     "Listener",
     "ListenerStatistics",
     "MemoryTransport",
+    "PeerGone",
+    "Refused",
+    "ResponseStream",
     "Route",
     "SendBuffer",
     "SendBufferStatistics",

@@ -1,4 +1,4 @@
-"""The seam where TLS will stand: between what a protocol says and what the socket carries."""
+"""The seam where TLS stands: between what a protocol says and what the socket carries."""
 
 from typing import Protocol
 
@@ -12,6 +12,10 @@ class Codec(Protocol):
     again after a short send.
     """
 
+    @property
+    def ended(self) -> bool:
+        """Whether the peer has said that no more plain bytes follow."""
+
     def seal(self, data: bytes, /) -> bytes:
         """Return the wire bytes that carry `data`."""
 
@@ -21,11 +25,15 @@ class Codec(Protocol):
         Both may be empty. Raises `OSError` if the bytes cannot be made sense of: the connection is broken.
         """
 
+    def end(self) -> bytes:
+        """Return the wire bytes that say that no more plain bytes follow; empty the second time. Raises nothing."""
+
 
 class IdentityCodec:
     """The wire carries the plain bytes. Stateless, so that one serves every connection."""
 
     __slots__ = ()
+    ended = False
 
     def seal(self, data: bytes, /) -> bytes:
         """Return `data`."""
@@ -34,6 +42,10 @@ class IdentityCodec:
     def open(self, data: bytearray, /) -> tuple[bytes | bytearray, bytes]:
         """Return `data`, and nothing to send."""
         return data, b""
+
+    def end(self) -> bytes:
+        """Return nothing: the transport's half-close says it."""
+        return b""
 
 
 IDENTITY = IdentityCodec()

@@ -1,4 +1,4 @@
-"""The head of a request: read from a link within its limits, parsed by h11, and judged for a WebSocket upgrade.
+"""The head of a request: parsed by h11 within its limits, and judged for a WebSocket upgrade.
 
 Bytes of a peer may make any of this say no, and nothing else: every fault comes out as `Refused`.
 """
@@ -13,11 +13,10 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from mcptrio.wire.link import Link
+from mcptrio.wire.inbound import Inbound
 
-__all__ = ["Refused", "RequestHead", "Upgrade", "parse_upgrade", "read_head"]
+__all__ = ["HeadParser", "Refused", "RequestHead", "Upgrade", "parse_upgrade", "read_head"]
 
-_READ_BYTES = 4096
 _ASCII_ONLY = (b"host", b"origin", b"upgrade", b"connection")
 
 
@@ -37,70 +36,118 @@ class Refused(Exception):
         self.headers = tuple(headers)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestHead:
     """A request line and its header fields. Names are in lower case, values Latin-1, the path is as it was sent."""
 
     method: str
     path: str
     query: str
-    authorities: tuple[str, ...]
+    authorities: Sequence[str]
     """The hosts that the request names: its `Host`, and that of an absolute request target."""
     headers: tuple[tuple[str, str], ...]
+    fields: dict[str, str]
+    """The values of each field, joined by commas."""
     http_version: str
+    chunked: h11.Connection | None = None
+    """Where the body comes in chunks: what parses them, and holds what came behind the head."""
 
     def get(self, name: str) -> str | None:
         """Return the values of the header field `name` (lower case), joined by commas; None if there is none."""
-        values = [value for key, value in self.headers if key == name]
-        return ", ".join(values) if values else None
+        return self.fields.get(name)
+
+    @property
+    def keeps_alive(self) -> bool:
+        """Whether the client leaves the connection open for another request."""
+        if self.http_version != "1.1":
+            return False
+        connection = self.fields.get("connection")
+        return connection is None or "close" not in _tokens(connection)
+
+    @property
+    def expects_continue(self) -> bool:
+        """Whether the client waits for a 100 before it sends the body."""
+        expect = self.fields.get("expect")
+        return expect is not None and self.http_version != "1.0" and "100-continue" in _tokens(expect)
 
 
-async def read_head(link: Link, http: h11.Connection, head_bytes: int) -> RequestHead | None:
-    """Read one request head through `http`; None if the peer left without a word.
+class HeadParser:
+    """Finds one request head at the beginning of what has come."""
 
-    Raises `Refused` (400, 431 and what h11 hints at) and, if the connection is broken, `OSError` or
-    `trio.ClosedResourceError`. It has no deadline: its caller sets one. Every read is a checkpoint.
-    """
-    received = 0
-    while True:
+    __slots__ = ("_fed", "_http", "_limit")
+
+    def __init__(self, head_bytes: int) -> None:
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=head_bytes)
+        self._limit = head_bytes
+        self._fed = 0
+
+    def parse(self, inbound: Inbound) -> RequestHead | None:
+        """Take the head out of `inbound` and return it; None if more of it has to come.
+
+        The bytes of a chunked body go with it, into its parser. Raises `Refused` (400, 431 and what h11 hints at).
+        """
+        data, http = inbound.data, self._http
+        http.receive_data(bytes(data[self._fed :] if self._fed else data))
+        self._fed = len(data)
         try:
             event = http.next_event()
         except h11.RemoteProtocolError as error:
             if error.error_status_hint == 431:
-                raise _head_too_big(head_bytes) from error
+                raise self._too_big() from error
             # h11's words may quote the peer: they stay out of the response.
-            message = "Bad request: this is no valid HTTP/1.1 request head.\n"
-            raise Refused(error.error_status_hint, "bad_request", message) from error
-        if isinstance(event, h11.Request):
-            # h11 looks at the size of heads that are incomplete only.
-            if received - len(http.trailing_data[0]) > head_bytes:
-                raise _head_too_big(head_bytes)
-            return _parse_request(event)
-        if isinstance(event, h11.ConnectionClosed):
+            raise _bad("this is no valid HTTP/1.1 request head", error.error_status_hint) from error
+        if not isinstance(event, h11.Request):
+            if inbound.ended:
+                raise _bad("the request head breaks off")
             return None
-        await link.transport.wait_readable()
-        try:
-            data = link.read_nowait(_READ_BYTES)
-        except BlockingIOError:
-            continue
-        if data is None:
-            http.receive_data(b"")
-        elif data:
-            received += len(data)
-            http.receive_data(bytes(data))
+        size = len(data) - len(http.trailing_data[0])
+        if size > self._limit:  # h11 looks at the size of heads that are incomplete only
+            raise self._too_big()
+        head = _parse_request(event)
+        _check_framing(head, inbound.take(size))
+        if "transfer-encoding" in head.fields:
+            inbound.data = bytearray()
+            head.chunked = http
+        return head
+
+    def _too_big(self) -> Refused:
+        return Refused(431, "head_too_big", f"The request head exceeds {self._limit} bytes.\n")
 
 
-def _head_too_big(head_bytes: int) -> Refused:
-    return Refused(431, "head_too_big", f"The request head exceeds {head_bytes} bytes.\n")
+async def read_head(inbound: Inbound, parser: HeadParser) -> RequestHead | None:
+    """Read on in a request head; None if the peer left without a word.
+
+    Raises as `HeadParser.parse` and, if the connection is broken, `OSError` or `trio.ClosedResourceError`. It has
+    no deadline: its caller sets one. Every read is a checkpoint.
+    """
+    while await inbound.more() or inbound.data:
+        head = parser.parse(inbound)
+        if head is not None:
+            return head
+    return None
+
+
+def _bad(what: str, status: int = 400) -> Refused:
+    return Refused(status, "bad_request", f"Bad request: {what}.\n")
+
+
+def _tokens(value: str) -> list[str]:
+    return [token.strip() for token in value.lower().split(",")]
 
 
 def _parse_request(event: h11.Request) -> RequestHead:
-    for name, value in event.headers:
+    headers: list[tuple[str, str]] = []
+    fields: dict[str, str] = {}
+    for raw_name, raw_value in event.headers:
         # Control characters too: h11 lets them through, and what reads these fields next does not.
-        if (name in _ASCII_ONLY or name.startswith(b"sec-websocket-")) and not _is_printable(value):
-            raise Refused(400, "bad_request", f"Bad request: {name.decode()} is not printable ASCII.\n")
-    headers = tuple((name.decode("ascii"), value.decode("latin-1")) for name, value in event.headers)
-    authorities = [value for name, value in headers if name == "host"]
+        if (raw_name in _ASCII_ONLY or raw_name.startswith(b"sec-websocket-")) and not _is_printable(
+            raw_value
+        ):
+            raise _bad(f"{raw_name.decode()} is not printable ASCII")
+        name, value = raw_name.decode("ascii"), raw_value.decode("latin-1")
+        headers.append((name, value))
+        fields[name] = f"{fields[name]}, {value}" if name in fields else value
+    authorities = [fields["host"]] if "host" in fields else []  # h11 refuses two
     target = event.target.decode("ascii")
     if not target.startswith("/"):
         # The absolute form (RFC 9112, 3.2.2), which every server must understand; no other has a meaning here.
@@ -109,13 +156,38 @@ def _parse_request(event: h11.Request) -> RequestHead:
         except ValueError:
             parts = urlsplit("")
         if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise Refused(400, "bad_request", "Bad request: the request target must be a path.\n")
+            raise _bad("the request target must be a path")
         authorities.append(parts.netloc)
         target = parts._replace(scheme="", netloc="", path=parts.path or "/").geturl()
     path, _, query = target.partition("?")
     return RequestHead(
-        event.method.decode("ascii"), path, query, tuple(authorities), headers, event.http_version.decode()
+        event.method.decode("ascii"),
+        path,
+        query,
+        authorities,
+        tuple(headers),
+        fields,
+        event.http_version.decode(),
     )
+
+
+def _check_framing(head: RequestHead, raw: bytes) -> None:
+    """Refuse what two readers may understand in two ways: that is how requests are smuggled.
+
+    h11 lets these through, each as the more lenient reading of RFC 9112 has it.
+    """
+    if raw.count(b"\n") != raw.count(b"\r\n"):
+        raise _bad("a line of the request head does not end with CRLF")
+    if b"\n " in raw or b"\n\t" in raw:
+        raise _bad("a header field is folded over several lines")
+    fields = head.fields
+    if "transfer-encoding" in fields:
+        if "content-length" in fields:
+            raise _bad("the request has both a Content-Length and a Transfer-Encoding")
+        if head.http_version != "1.1":
+            raise _bad("only HTTP/1.1 has a Transfer-Encoding")
+    elif "content-length" in fields and raw.lower().count(b"\ncontent-length:") > 1:
+        raise _bad("the request has more than one Content-Length")
 
 
 def _is_printable(value: bytes) -> bool:

@@ -19,19 +19,28 @@ class Limits:
     head_bytes: int = 16_384
     """Size of a request head (request line and header fields); a bigger one is answered 431."""
     head_timeout: float = 10.0
-    """From accepting a connection to the end of its request head: then 408 (or nothing, if nothing came).
+    """From accepting a connection, or the first byte of a later request, to the end of the request head: then 408
+    (or nothing, if nothing came). A TLS handshake is within it.
     A plain response, too, must have left within this time."""
+    body_timeout: float = 30.0
+    """From asking for a request's body to having the whole of it: then 408."""
+    idle_timeout: float = 75.0
+    """A connection on which no request is under way is closed after this long, without a word."""
+    comment_interval: float = 15.0
+    """A response stream on which nothing was sent for this long is sent its idle chunk (an SSE comment)."""
     max_message: int = 4 * 1024 * 1024
-    """Size of a WebSocket message, reassembled; a bigger one closes with 1009."""
+    """Size of a WebSocket message, reassembled; a bigger one closes with 1009. Also of a request's body (413)."""
     max_fragments: int = 256
     """Frames that one WebSocket message may come in; more of them close with 1009."""
     high_water: int = 1024 * 1024
     """Bytes pending towards one peer above which producers should hold back (`wait_below_high_water`)."""
     max_pending: int = 8 * 1024 * 1024
     """Bytes pending towards one peer that are never exceeded (but for a close frame); a push beyond is refused
-    and the peer is closed with 1008. So this also is the size of the biggest message that can be sent."""
+    and the peer is closed with 1008 (a response stream: aborted). So this also is the size of the biggest message
+    that can be sent."""
     stall_timeout: float = 60.0
-    """A peer that has accepted no byte for this long, with bytes pending, is closed with 1008."""
+    """A peer that has accepted no byte for this long, with bytes pending, is closed with 1008 (a response stream:
+    aborted)."""
     heartbeat: float = 30.0
     """A WebSocket peer that has been silent for this long is sent a ping."""
     pong_timeout: float = 20.0

@@ -4,8 +4,11 @@ Owned by the connection's task. What is spoken over it (a request head, then per
 whoever speaks sets the send buffer's callbacks.
 """
 
+import contextlib
 import threading
 from collections.abc import Awaitable, Callable
+
+import trio
 
 from mcptrio.wire.codec import IDENTITY, Codec
 from mcptrio.wire.limits import Limits
@@ -38,7 +41,7 @@ class Link:
         codec: between plain bytes, which everything here is given and gives, and the wire.
     """
 
-    __slots__ = ("buffer", "codec", "transport")
+    __slots__ = ("buffer", "codec", "transport", "wait_readable")
 
     def __init__(
         self,
@@ -56,7 +59,15 @@ class Link:
             limit=limits.max_pending,
             on_overflow=self.abort,
             on_broken=self._broken,
+            codec=codec,
         )
+        #: Wait until `read_nowait` has something to say; see `Transport.wait_readable`.
+        self.wait_readable = transport.wait_readable if codec is IDENTITY else self._wait_more
+
+    @property
+    def secure(self) -> bool:
+        """Whether the wire is encrypted."""
+        return self.codec is not IDENTITY
 
     @property
     def peername(self) -> str:
@@ -67,8 +78,11 @@ class Link:
         """Take at most `limit` wire bytes and return the plain bytes in them.
 
         None is the end of the peer's bytes; empty means that what came holds no plain byte (yet).
-        Raises `BlockingIOError` if nothing is there, another `OSError` if the connection is broken.
+        Raises `BlockingIOError` if nothing is there, another `OSError` if the connection is broken; it is aborted
+        if that is because of what came.
         """
+        if self.codec.ended:
+            return None
         scratch = _scratch.buffer
         if limit < len(scratch):
             size = self.transport.recv_into(memoryview(scratch)[:limit])
@@ -76,26 +90,55 @@ class Link:
             size = self.transport.recv_into(scratch)
         if not size:
             return None
-        plain, reply = self.codec.open(scratch[:size])
+        try:
+            plain, reply = self.codec.open(scratch[:size])
+        except OSError:
+            self._say_goodbye()
+            self.abort()
+            raise
         if reply:
-            self.buffer.push(reply)
-        return plain
+            self.buffer.push_sealed(reply)
+        return None if not plain and self.codec.ended else plain
 
     def push(self, data: bytes) -> bool:
         """Send plain bytes; see `SendBuffer.push`."""
-        return self.buffer.push(self.codec.seal(data))
+        return self.buffer.push(data)
 
     def finish(self, last: bytes = b"", *, eof: bool = False) -> None:
         """Send the last plain bytes, refuse all others, and half-close after them if `eof`.
 
         See `SendBuffer.finish`.
         """
-        self.buffer.finish(self.codec.seal(last) if last else b"", eof=eof)
+        self.buffer.finish(last, eof=eof)
+
+    def reclaim(self) -> None:
+        """Let nobody be told any more of what befalls the connection: who spoke over it has had their turn."""
+        if not self.buffer.broken:
+            self.buffer.on_overflow = self.abort
+            self.buffer.on_broken = self._broken
+
+    def close(self) -> None:
+        """End a connection on which nothing is pending: as `abort`, but the codec says goodbye."""
+        self.finish()
+        self.abort()
 
     def abort(self) -> None:
         """End the connection at once and drop what is pending. Idempotent; raises nothing."""
+        if self.buffer.flushed:
+            self._say_goodbye()
         self.buffer.discard()
         self.transport.abort()
 
+    def _say_goodbye(self) -> None:
+        if not self.buffer.broken and not self.buffer.pending_bytes and (goodbye := self.codec.end()):
+            with contextlib.suppress(OSError):  # what does not go at once is not worth waiting for
+                self.transport.send(goodbye)
+
     def _broken(self, error: OSError) -> None:
         self.transport.abort()
+
+    def _wait_more(self) -> Awaitable[None]:
+        # The codec's end of bytes may come without the transport's: then there is nothing to wait for.
+        if self.codec.ended:
+            return trio.lowlevel.checkpoint()  # noqa: ASYNC105
+        return self.transport.wait_readable()

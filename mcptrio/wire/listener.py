@@ -1,4 +1,4 @@
-"""The one port: it accepts connections, reads each one's request, checks it, and hands it to its route.
+"""The one port: it accepts connections, and each one's requests are read, checked and handed to their routes.
 
 Every connection runs in its own guard: nothing that a peer sends, and nothing that a route does wrong, reaches
 another connection or the accept loop. State (counts, the sweeper's set) is owned by the Listener and changed
@@ -9,21 +9,23 @@ import enum
 import errno
 import logging
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import h11
 import trio
 
-from mcptrio.wire.exchange import Exchange, serialize_response
-from mcptrio.wire.head import Refused, parse_upgrade, read_head
+from mcptrio.wire.codec import IDENTITY
+from mcptrio.wire.conversation import Conversation, linger
+from mcptrio.wire.exchange import Exchange
 from mcptrio.wire.hosts import HostCheck
 from mcptrio.wire.limits import Limits
 from mcptrio.wire.link import Link
+from mcptrio.wire.site import Site
 from mcptrio.wire.sweeper import Sweeper
+from mcptrio.wire.tls import TlsCodec
 from mcptrio.wire.transport import SocketTransport, Transport
-from mcptrio.wire.websocket import WebSocket
 
 __all__ = ["ConnectionEvent", "EventKind", "Listener", "ListenerStatistics", "Route"]
 
@@ -36,21 +38,7 @@ _TURNED_AWAY = (
     b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 22\r\n\r\nToo many connections.\n"
 )
 _MAX_TURNING_AWAY = 64  # beyond, a refused connection is closed without a word
-_LINGER_BYTES = 262_144
 _ACCEPT_PAUSE = 0.1
-
-
-class _Ending:
-    """How a connection ended, as far as is known."""
-
-    __slots__ = ("code", "reason")
-
-    def __init__(self) -> None:
-        self.set("cancelled", None)
-
-    def set(self, reason: str, code: int | None) -> None:
-        self.reason = reason
-        self.code = code
 
 
 class EventKind(enum.Enum):
@@ -65,9 +53,10 @@ class EventKind(enum.Enum):
 class ConnectionEvent:
     """Something to log or count.
 
-    `refused`: `reason` is one of `connection_limit`, `head_timeout`, `head_too_big`, `bad_request`, `host`, `origin`,
-    `not_found`, `bad_handshake`, and `code` the HTTP status.
-    `closed`, once for each `accepted`: `code` is the close code of a WebSocket, else the HTTP status, else None;
+    `refused`: `reason` is one of `connection_limit`, `tls`, `head_timeout`, `head_too_big`, `bad_request`, `host`,
+    `origin`, `not_found`, `bad_handshake`, `body_timeout`, `body_too_big`, or a route's own, and `code` the HTTP
+    status (None for `tls`). A connection may be refused something after it was served something else.
+    `closed`, once for each `accepted`: `code` is the close code of a WebSocket, else the last HTTP status, else None;
     `reason` is the close reason, or says how a plain connection ended. It may quote the peer.
     """
 
@@ -79,27 +68,31 @@ class ConnectionEvent:
 
 @dataclass(frozen=True, slots=True)
 class ListenerStatistics:
-    """Counts: connections open now, WebSockets among them, and since the start accepted and refused ones."""
+    """Counts: connections open now, WebSockets among them; since the start accepted and refused ones, and requests
+    that were answered.
+    """
 
     open: int
     websockets: int
     accepted: int
     refused: int
+    requests: int
 
 
 class Listener:
     """Serves the routes on any number of sockets, and on transports in memory.
 
     Args:
-        routes: by exact path, without query. Whatever a route does with its `Exchange`, the connection ends when it
+        routes: by exact path, without query. Whatever a route does with its `Exchange`, the request ends when it
             returns: unanswered is 500, an open WebSocket is closed with 1000 (1011 after an exception, which is
-            logged; 1001 when it was cancelled).
+            logged; 1001 when it was cancelled), an open stream is finished (aborted after an exception).
         limits: for each connection.
         start_connection: starts a connection's task, given a name and its body, which raises nothing but
             `trio.Cancelled`. It may raise to say that no more are started: then the connection is dropped.
         allowed_hosts, allowed_origins: see `HostCheck`.
         on_event: told what happens; synchronous. What it raises is logged.
-        sweeper: looks after the WebSockets' deadlines. Somebody must run it: see `sweeper`.
+        sweeper: looks after the deadlines of WebSockets, streams and idle connections. Somebody must run it: see
+            `sweeper`.
     """
 
     def __init__(
@@ -113,20 +106,25 @@ class Listener:
         on_event: Callable[[ConnectionEvent], None] | None = None,
         sweeper: Sweeper | None = None,
     ) -> None:
-        self._routes = dict(routes)
         self._limits = limits
         self._start_connection = start_connection
         self._hosts = HostCheck(allowed_hosts, allowed_origins)
         self._on_event = on_event
-        self._open = 0
         self._accepted = 0
         self._refused = 0
+        self._open = 0
         self._turning_away = 0
-        #: `sweeper.run` must run, once, as long as connections do: without it no WebSocket has deadlines.
+        self._conversations: set[Conversation] = set()
+        #: `sweeper.run` must run, once, as long as connections do: without it nothing that is open has deadlines.
         self.sweeper = sweeper if sweeper is not None else Sweeper()
+        self._site = Site(dict(routes), limits, self._hosts, self.sweeper, self._refuse)
 
-    async def serve(self, sockets: Sequence[trio.socket.SocketType]) -> None:
+    async def serve(
+        self, sockets: Sequence[trio.socket.SocketType], *, tls: ssl.SSLContext | None = None
+    ) -> None:
         """Accept connections on listening sockets, which it owns, until cancelled; then they are closed.
+
+        With `tls` (see `mcptrio.wire.tls.server_context`) these sockets speak TLS, and nothing else.
 
         Errors of accepting (a shortage of descriptors, say) are logged and survived, with a short pause.
         Returns when all sockets were closed by someone else.
@@ -138,31 +136,41 @@ class Listener:
                     self._hosts.allow_host(str(address[0]))
             async with trio.open_nursery() as nursery:
                 for sock in sockets:
-                    nursery.start_soon(self._accept, sock, nursery.start_soon)
+                    nursery.start_soon(self._accept, sock, tls, nursery.start_soon)
         finally:
             for sock in sockets:
                 sock.close()
 
-    async def connection(self, transport: Transport) -> None:
+    async def connection(self, transport: Transport, *, tls: ssl.SSLContext | None = None) -> None:
         """Serve one connection from its first byte to its last: the accept loop's, or one in memory.
 
         Counts towards `max_connections`. Raises nothing but `trio.Cancelled`; the transport is aborted in the end.
         """
         if self._admit(transport.peername):
-            await self._run(transport)
+            await self._run(transport, tls)
         else:
-            await self._turn_away(transport)
+            await self._turn_away(transport, tls)
+
+    def closing(self) -> None:
+        """Serve no connection for longer than the request that it is at: every response says so from now on, and who
+        has no request under way is let go at once. Idempotent.
+        """
+        self._site.closing = True
+        for conversation in tuple(self._conversations):
+            conversation.close_if_idle("going away")
 
     def statistics(self) -> ListenerStatistics:
         """Return a look at it."""
-        return ListenerStatistics(
-            self._open, self.sweeper.statistics().watched, self._accepted, self._refused
-        )
+        site = self._site
+        return ListenerStatistics(self._open, site.websockets, self._accepted, self._refused, site.requests)
 
     # ---- accepting
 
     async def _accept(
-        self, sock: trio.socket.SocketType, start_soon: Callable[[Callable[[], Awaitable[None]]], None]
+        self,
+        sock: trio.socket.SocketType,
+        tls: ssl.SSLContext | None,
+        start_soon: Callable[[Callable[[], Awaitable[None]]], None],
     ) -> None:
         failing = False
         while True:
@@ -188,12 +196,12 @@ class Listener:
             transport.set_options(user_timeout=self._limits.stall_timeout)
             if not self._admit(transport.peername):
                 if self._turning_away < _MAX_TURNING_AWAY:
-                    start_soon(partial(self._turn_away, transport))
+                    start_soon(partial(self._turn_away, transport, tls))
                 else:
                     transport.abort()
                 continue
             try:
-                self._start_connection(f"connection {transport.peername}", partial(self._run, transport))
+                self._start_connection(f"connection {transport.peername}", partial(self._run, transport, tls))
             except Exception as error:
                 # Without a traceback: while nobody can serve them, everybody comes back again and again.
                 _logger.warning("a connection could not be started: %s", error)
@@ -213,12 +221,13 @@ class Listener:
         self._open -= 1
         self._report(ConnectionEvent(EventKind.CLOSED, peername, reason, code))
 
-    async def _turn_away(self, transport: Transport) -> None:
-        """Say 503 to a connection that is one too many."""
+    async def _turn_away(self, transport: Transport, tls: ssl.SSLContext | None) -> None:
+        """Say 503 to a connection that is one too many; in TLS that would cost a handshake, and nothing is said."""
         self._turning_away += 1
         try:
-            transport.send(_TURNED_AWAY)
-            await _linger(transport, self._limits.close_timeout)
+            if tls is None:
+                transport.send(_TURNED_AWAY)
+                await linger(transport, self._limits.close_timeout)
         except OSError:
             pass
         finally:
@@ -227,115 +236,33 @@ class Listener:
 
     # ---- one connection
 
-    async def _run(self, transport: Transport) -> None:
+    async def _run(self, transport: Transport, tls: ssl.SSLContext | None) -> None:
         """The guard around one connection."""
-        ending = _Ending()
+        reason: str = "internal error"
+        code: int | None = None
         try:
             # The nursery is for the send buffer's drain task, which the abort of the link ends.
             async with trio.open_nursery() as nursery:
-                link = Link(transport, nursery.start_soon, self._limits)
+                codec = IDENTITY if tls is None else TlsCodec(tls)
+                link = Link(transport, nursery.start_soon, self._limits, codec)
+                conversation = Conversation(link, self._site)
+                self._conversations.add(conversation)
                 try:
-                    await self._converse(link, ending)
+                    await conversation.run()
                 finally:
+                    self._conversations.discard(conversation)
                     link.abort()
+                    reason, code = conversation.reason, conversation.code
         except* Exception:
             _logger.exception("a connection failed: %s", transport.peername)
-            ending.set("internal error", None)
+            reason, code = "internal error", None
         finally:
             transport.abort()
-            self._release(transport.peername, ending.reason, ending.code)
-
-    async def _converse(self, link: Link, ending: _Ending) -> None:
-        """Read the request, run its route, see the connection off; note in `ending` how it went."""
-        opened = await self._open_exchange(link)
-        if opened is None:
-            ending.set("no request", None)
-        elif isinstance(opened, Refused):
-            ending.set(opened.reason, opened.status)
-            await self._see_off(link)
-        else:
-            exchange, route = opened
-            try:
-                await self._answer(exchange, route)
-            finally:
-                websocket = exchange.websocket
-                if websocket is not None:
-                    if websocket.close_code is None:  # it was cancelled
-                        websocket.close(1001, "going away")
-                    websocket.abort()
-                    ending.set(websocket.close_reason, websocket.close_code)
-            if websocket is None:
-                ending.set("answered", exchange.status)
-                await self._see_off(link)
-
-    async def _answer(self, exchange: Exchange, route: Route) -> None:
-        """Run the route; do what it left undone."""
-        try:
-            await route(exchange)
-        except Exception:
-            _logger.exception("the route %s failed", exchange.path)
-            if exchange.websocket is not None:
-                exchange.websocket.close(1011, "internal error")
-        if exchange.websocket is not None:
-            await self._see_off_websocket(exchange.websocket)
-        elif exchange.status is None:
-            exchange.respond(500, b"Internal server error.\n")
-
-    async def _open_exchange(self, link: Link) -> tuple[Exchange, Route] | Refused | None:
-        """Return a checked request and its route; the refusal that was answered; or None if none ever came."""
-        http = h11.Connection(h11.SERVER, max_incomplete_event_size=self._limits.head_bytes)
-        method = ""
-        try:
-            head = None
-            with trio.move_on_after(self._limits.head_timeout) as scope:
-                head = await read_head(link, http, self._limits.head_bytes)
-            if scope.cancelled_caught and http.trailing_data[0]:
-                raise Refused(408, "head_timeout", "The request head did not come in time.\n")
-            if head is None:
-                return None
-            method = head.method
-            if not self._hosts.hosts_allowed(head.authorities):
-                raise Refused(403, "host", "This host is not among the allowed hosts.\n")
-            if not self._hosts.origin_allowed(head.get("origin")):
-                raise Refused(403, "origin", "This origin is not among the allowed origins.\n")
-            route = self._routes.get(head.path)
-            if route is None:
-                raise Refused(404, "not_found", "Not found.\n")
-            return Exchange(link, http, head, parse_upgrade(head), self._limits, self.sweeper), route
-        except Refused as refused:
-            self._refuse(link.peername, refused.reason, refused.status)
-            link.finish(
-                serialize_response(
-                    http,
-                    method,
-                    refused.status,
-                    refused.message.encode(),
-                    "text/plain; charset=utf-8",
-                    refused.headers,
-                ),
-                eof=True,
-            )
-            return refused
-        except (OSError, trio.ClosedResourceError):
-            return None  # the peer has gone, quietly
-
-    async def _see_off(self, link: Link) -> None:
-        """Let the response leave, and the peer take it."""
-        with trio.move_on_after(self._limits.head_timeout) as scope:
-            await link.buffer.wait_empty()
-        if not scope.cancelled_caught and not link.buffer.broken:
-            await _linger(link.transport, self._limits.close_timeout)
-
-    async def _see_off_websocket(self, websocket: WebSocket) -> None:
-        """Close what the route left open; let the peer answer the close frame."""
-        websocket.close(1000)
-        with trio.move_on_after(self._limits.close_timeout):
-            while await websocket.receive():
-                pass
+            self._release(transport.peername, reason, code)
 
     # ---- telling
 
-    def _refuse(self, peername: str, reason: str, status: int) -> None:
+    def _refuse(self, peername: str, reason: str, status: int | None) -> None:
         self._refused += 1
         self._report(ConnectionEvent(EventKind.REFUSED, peername, reason, status))
 
@@ -345,25 +272,6 @@ class Listener:
                 self._on_event(event)
             except Exception:
                 _logger.exception("the callback for connection events failed")
-
-
-async def _linger(transport: Transport, seconds: float) -> None:
-    """Half-close, then read the peer's rest for a while: closing with bytes unread would take the response back."""
-    transport.send_eof()
-    scratch = bytearray(16_384)
-    rest = _LINGER_BYTES
-    with trio.move_on_after(seconds):
-        while rest > 0:
-            try:
-                await transport.wait_readable()
-                size = transport.recv_into(scratch)
-            except BlockingIOError:
-                continue
-            except (OSError, trio.ClosedResourceError):
-                return
-            if not size:
-                return
-            rest -= size
 
 
 def _take_over(accepted: trio.socket.SocketType) -> socket.socket:
@@ -376,4 +284,4 @@ def _format_address(address: object) -> str:
     if isinstance(address, tuple) and len(address) >= 2:
         host, port = address[0], address[1]
         return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
-    return "local"
+    return "unix"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import trio
 
+from mcptrio.wire.codec import IDENTITY, Codec
 from mcptrio.wire.transport import Transport
 
 __all__ = ["SendBuffer", "SendBufferStatistics"]
@@ -43,12 +44,14 @@ class SendBuffer:
             below `high_water` any push is taken that is itself within the limit, since its producer has waited.
         on_overflow: must end the peer; usually by `finish` with a close frame.
         on_broken: called once, with the error, when a send fails; all that was pending is gone.
+        codec: seals what was taken, once, just before it is sent or queued: what is refused was never sealed.
 
     `on_flushed` may be set: it is called once, after `finish`, when the last byte was handed to the transport.
     All callbacks are synchronous and must not raise.
     """
 
     __slots__ = (
+        "_codec",
         "_empty",
         "_eof",
         "_finished",
@@ -78,10 +81,12 @@ class SendBuffer:
         limit: int,
         on_overflow: Callable[[], None],
         on_broken: Callable[[OSError], None],
+        codec: Codec = IDENTITY,
     ) -> None:
         self._transport = transport
         self._send = transport.send
         self._start_soon = start_soon
+        self._codec = None if codec is IDENTITY else codec
         self._limit = limit
         # A list, not a deque: an empty one costs a tenth, and thousands of them are empty.
         self._queue: list[bytes | memoryview] = []
@@ -116,13 +121,24 @@ class SendBuffer:
             ):
                 self._overflow()
                 return False
+            if self._codec is not None:
+                data = self._codec.seal(data)
             self._queue.append(data)
             self.pending_bytes += len(data)
             return True
         if len(data) > self._limit:
             self._overflow()
             return False
+        if self._codec is not None:
+            data = self._codec.seal(data)
         return self._send_or_queue(data)
+
+    def push_sealed(self, data: bytes) -> None:
+        """Send wire bytes that the codec itself wants sent, after all that was pushed before."""
+        if not self._finished:
+            codec, self._codec = self._codec, None
+            self.push(data)
+            self._codec = codec
 
     def finish(self, last: bytes = b"", *, eof: bool = False) -> None:
         """Take `last` as the last bytes (beyond the limit, if need be) and refuse every push from now on.
@@ -131,21 +147,21 @@ class SendBuffer:
         only: then `last` is ignored. `on_flushed` is called when everything has gone, perhaps before this
         returns.
         """
-        if self.broken:
+        if self.broken or (self._finished and (self._eof or not eof)):
             return
-        self._eof = self._eof or eof
         if self._finished:
-            if not self._queue and eof:
-                self._transport.send_eof()
-            return
+            last = b""
+        elif last and self._codec is not None:
+            last = self._codec.seal(last)
+        if eof and self._codec is not None:
+            last += self._codec.end()
         self._finished = True
-        if not last:
-            if not self._queue:
-                self._flushed()
-        elif self._queue:
-            self._queue.append(last)
-            self.pending_bytes += len(last)
-        elif self._send_or_queue(last) and not self._queue:
+        self._eof = self._eof or eof
+        if self._queue:
+            if last:
+                self._queue.append(last)
+                self.pending_bytes += len(last)
+        elif (not last or self._send_or_queue(last)) and not self._queue:
             self._flushed()
 
     @property
@@ -248,8 +264,9 @@ class SendBuffer:
     def _flushed(self) -> None:
         if self._eof:
             self._transport.send_eof()
-        if self.on_flushed is not None:
-            self.on_flushed()
+        on_flushed, self.on_flushed = self.on_flushed, None
+        if on_flushed is not None:
+            on_flushed()
 
     def _overflow(self) -> None:
         if not self._overflowed:

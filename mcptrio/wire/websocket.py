@@ -109,7 +109,7 @@ class WebSocket:
         self._buffer = link.buffer
         self._buffer.on_overflow = self._overflowed
         self._buffer.on_broken = self._broken
-        self._wait_readable = link.transport.wait_readable
+        self._wait_readable = link.wait_readable
         self._limits = limits
         # A fresh protocol that starts in the open state: it never sees a byte of the request, so nothing that is
         # sent behind one can be mistaken for a part of it. It measures control frames inside a fragmented message
@@ -188,14 +188,14 @@ class WebSocket:
 
     def push_text(self, payload: bytes) -> bool:
         """Send `payload`, which must be UTF-8, as one text message; see `push_frame`."""
-        return self._buffer.push(self._link.codec.seal(text_frame(payload)))
+        return self._buffer.push(text_frame(payload))
 
     def push_frame(self, frame: bytes) -> bool:
         """Send ready frames (`text_frame`, or several of them joined), after all that was pushed before.
 
         Returns whether they were taken: not once it is closing, and not beyond `max_pending` (which closes it).
         """
-        return self._buffer.push(self._link.codec.seal(frame))
+        return self._buffer.push(frame)
 
     def close(self, code: int, reason: str = "") -> None:
         """Close: send the close frame behind what is pending, and refuse every push from now on.

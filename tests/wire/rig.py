@@ -102,10 +102,32 @@ class Client:
             name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
         }
 
-    async def response(self) -> Response:
-        """A whole response, and the end of the connection behind it."""
+    async def response(self, *, bodiless: bool = False) -> Response:
+        """A whole response; and the end of the connection behind it, where it says so."""
         status, headers = await self.take_head()
-        return Response(status, headers, await self.rest())
+        if headers.get("connection") == "close":
+            return Response(status, headers, await self.rest())
+        if "transfer-encoding" in headers:
+            pieces = []
+            while piece := await self.chunk():
+                pieces.append(piece)
+            return Response(status, headers, b"".join(pieces))
+        size = 0 if bodiless else int(headers.get("content-length", 0))
+        return Response(status, headers, await self.take(size))
+
+    async def chunk(self) -> bytes:
+        """The next chunk of a response; empty for the last."""
+        while b"\r\n" not in self.received:
+            assert await self.more(), f"ended with {self.received!r}"
+        size, _, self.received = self.received.partition(b"\r\n")
+        data = await self.take(int(size, 16))
+        assert await self.take(2) == b"\r\n"
+        return data
+
+    async def get(self, path: str = "/", *lines: str) -> Response:
+        """The response to a GET."""
+        await self.send("\r\n".join([f"GET {path} HTTP/1.1", "Host: localhost", *lines, "", ""]).encode())
+        return await self.response()
 
     async def rest(self) -> bytes:
         while await self.more():
@@ -209,11 +231,11 @@ class Rig:
         return Client(stream)
 
     async def ask(self, request: bytes) -> tuple[int, bytes]:
-        """Send a request over a connection of its own; return status and body of the response, which closes."""
+        """Send a request over a connection of its own; return status and body of the response."""
         client = self.connect()
         await client.send(request)
         response = await client.response()
-        assert response.headers["connection"] == "close"
+        await client.stream.aclose()
         return response.status, response.body
 
     async def still_serves(self) -> None:

@@ -132,7 +132,7 @@ async def test_whatever_happens_after_the_response_ends_the_connection_only(
     rig = Rig(nursery)
     server, client = memory_transport_pair()
     rig.serve(_Odd(server, errors))
-    client.send(b"GET /mcp HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    client.send(b"GET /mcp HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     await trio.testing.wait_all_tasks_blocked()
     client.send(b"more")
     assert await rig.wait_closed() == [closed]
@@ -316,7 +316,7 @@ async def test_a_unix_socket_serves_too(nursery: trio.Nursery, tmp_path: object)
     nursery.start_soon(rig.listener.serve, [sock])
     client = rig.hold(await trio.open_unix_socket(f"{tmp_path}/s"))
     await client.upgrade()
-    assert rig.events[0].peername == "local"
+    assert rig.events[0].peername == "unix"
 
 
 async def test_the_bound_address_is_an_allowed_host(nursery: trio.Nursery) -> None:

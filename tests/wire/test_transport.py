@@ -3,13 +3,13 @@
 import socket
 from collections.abc import AsyncIterator, Callable
 
-import h11
 import pytest
 import trio
 import trio.testing
 
 from mcptrio.wire import Limits, Link, SocketTransport, Transport, TransportStream, memory_transport_pair
-from mcptrio.wire.head import read_head
+from mcptrio.wire.head import HeadParser, read_head
+from mcptrio.wire.inbound import Inbound
 
 Pair = tuple[Transport, Transport]
 
@@ -184,11 +184,16 @@ async def test_the_stream_waits_out_a_false_alarm_and_reports_a_broken_transport
 class _Rot13:
     """A codec that shows where it stands: it also asks for an acknowledgement of everything it opens."""
 
+    ended = False
+
     def seal(self, data: bytes, /) -> bytes:
         return data[::-1]
 
     def open(self, data: bytearray, /) -> tuple[bytes | bytearray, bytes]:
         return data[::-1], b"!"
+
+    def end(self) -> bytes:
+        return b"."
 
 
 async def test_a_codec_stands_between_plain_and_wire_bytes_both_ways(nursery: trio.Nursery) -> None:
@@ -199,7 +204,7 @@ async def test_a_codec_stands_between_plain_and_wire_bytes_both_ways(nursery: tr
     link.push(b"dlrow")
     link.finish(b"eyb", eof=True)
     scratch = bytearray(100)
-    assert scratch[: client.recv_into(scratch)] == b"!worldbye"
+    assert scratch[: client.recv_into(scratch)] == b"!worldbye."
     assert client.recv_into(scratch) == 0
 
 
@@ -224,7 +229,7 @@ async def test_a_head_is_read_through_a_codec_that_needs_more_bytes_than_it_give
         client.send(b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n")
 
     nursery.start_soon(ask)
-    head = await read_head(link, h11.Connection(h11.SERVER), 1000)
+    head = await read_head(Inbound(link), HeadParser(1000))
     assert head is not None
     assert head.path == "/x"
 
