@@ -10,14 +10,16 @@ from __future__ import annotations
 import functools
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import jsonschema_rs
 
-from mcptrio.protocol import Notification, ProtocolError, Request, Revision, decode
+from mcptrio.protocol import Message, Notification, ProtocolError, Request, Revision, decode
 from mcptrio.protocol.envelope import SUBSCRIPTION_ID_KEY, VERSION_KEY
+from mcptrio.wire import text_frame
+from mcptrio.wire.sse import event_frame, unchunk
 
 SCHEMAS = {
     revision: json.loads((Path(__file__).parent / "data" / f"schema-{revision.value}.json").read_text())
@@ -38,10 +40,14 @@ RESULTS = {
     "subscriptions/listen": "SubscriptionsListenResult",
     "prompts/list": "ListPromptsResult",
     "prompts/get": "GetPromptResult",
+    "completion/complete": "CompleteResult",
+    "logging/setLevel": "EmptyResult",
 }
 
 NOTIFICATIONS = {
     "notifications/progress": "ProgressNotification",
+    "notifications/message": "LoggingMessageNotification",
+    "notifications/cancelled": "CancelledNotification",
     "notifications/resources/updated": "ResourceUpdatedNotification",
     "notifications/resources/list_changed": "ResourceListChangedNotification",
     "notifications/tools/list_changed": "ToolListChangedNotification",
@@ -49,7 +55,13 @@ NOTIFICATIONS = {
     "notifications/subscriptions/acknowledged": "SubscriptionsAcknowledgedNotification",
 }
 
-CODES = {-32700, -32600, -32601, -32602, -32603, -32021, -32022}
+QUESTIONS = {
+    "elicitation/create": "ElicitRequest",
+    "sampling/createMessage": "CreateMessageRequest",
+    "roots/list": "ListRootsRequest",
+}
+
+CODES = {-32700, -32600, -32601, -32602, -32603, -32020, -32021, -32022}
 """Of both revisions; the older one has -32002 beside them."""
 
 Key = tuple[type, object]
@@ -109,17 +121,21 @@ class Conversation:
     _listens: dict[Key, dict[str, object]] = field(default_factory=dict)
     _subscribed: set[object] = field(default_factory=set)
     _initialized: bool = False
+    _questions: set[object] = field(default_factory=set)
 
     def received(self, data: bytes) -> None:
-        """Remember what the client asks, so that the answer can be judged."""
+        """Remember what could not be read, and is answered all the same."""
         try:
-            message = decode(data)
+            decode(data)
         except ProtocolError as error:
             # It is answered with an error, under its id where that could be read; else nothing is open.
             if error.id is not None:
                 self._asked(error.id, _Asked("", Revision.LEGACY, {}))
-            return
+
+    def took(self, message: Message) -> None:
+        """Remember what the client asks, so that the answer can be judged."""
         if not isinstance(message, Request | Notification):
+            self._questions.discard(message.id)
             return
         params = {} if message.params is None else _members(bytes(message.params))
         if isinstance(message, Notification):
@@ -165,17 +181,30 @@ class Conversation:
         """Judge a message of the server."""
         message = json.loads(str(data, "utf-8"), parse_constant=_refuse_constant)
         assert message["jsonrpc"] == "2.0"
-        if "method" in message:
+        if "method" in message and "id" in message:
+            self._question(message)
+        elif "method" in message:
             self._notification(message)
         elif "error" in message:
             self._error(message)
         else:
             self._result(message)
 
+    def _question(self, message: dict[str, object]) -> None:
+        """A request of the server's: only in the older revision, and only while a request of the client's runs."""
+        method, id = message["method"], message["id"]
+        assert isinstance(method, str)
+        assert method in QUESTIONS, f"not a question of ours: {message}"
+        expect_valid(message, Revision.LEGACY, QUESTIONS[method])
+        running = [asked for each in self._open.values() for asked in each]
+        assert any(asked.revision is Revision.LEGACY for asked in running), f"belongs to nothing: {message}"
+        assert id not in self._questions, f"asked twice: {message}"
+        self._questions.add(id)
+        self.checked[QUESTIONS[method]] += 1
+
     def _notification(self, message: dict[str, object]) -> None:
         method = message["method"]
         assert isinstance(method, str)
-        assert "id" not in message, f"the server sends no requests: {message}"
         params = _mapping(message.get("params", {}))
         tag = _mapping(params.get("_meta")).get(SUBSCRIPTION_ID_KEY)
         assert method in NOTIFICATIONS, f"not a notification of ours: {message}"
@@ -184,6 +213,11 @@ class Conversation:
         if method == "notifications/progress":
             token = params["progressToken"]
             assert self._tokens[type(token), token] > 0, f"progress for no running request: {message}"
+        elif method == "notifications/message":
+            assert self._open, f"a log message of no running request: {message}"
+        elif method == "notifications/cancelled":
+            assert params["requestId"] in self._questions, f"takes back what is not open: {message}"
+            self._questions.discard(params["requestId"])
         elif tag is None:
             self._for_session(method, params)
         else:
@@ -236,6 +270,9 @@ class Conversation:
         assert asked is not None, f"answers nothing that is open: {message}"
         expect_valid(message, asked.revision, "JSONRPCResultResponse")
         definition = RESULTS[asked.method]
+        if _mapping(message["result"]).get("resultType") == "input_required":
+            assert asked.method in ("tools/call", "resources/read", "prompts/get"), f"may not ask: {message}"
+            definition = "InputRequiredResult"
         expect_valid(message["result"], asked.revision, definition)
         result = _mapping(message["result"])
         if asked.revision is Revision.MODERN:
@@ -250,6 +287,19 @@ class Conversation:
         elif asked.method == "resources/unsubscribe":
             self._subscribed.discard(asked.params["uri"])
         self.checked[definition] += 1
+
+
+def framed(frames: Sequence[bytes], frame: Callable[[bytes], bytes]) -> Iterator[bytes]:
+    """The texts of messages that were made ready by a peer's `frame`: for a WebSocket, an event stream, or as they are."""
+    if frame is text_frame:
+        yield from payloads(b"".join(frames))
+    elif frame is event_frame:
+        for each in unchunk(b"".join(frames)).split(b"\n\n")[:-1]:
+            assert each.startswith(b"data: ") and b"\n" not in each, f"one line of data per event: {each!r}"
+            yield each.removeprefix(b"data: ")
+    else:
+        for each in frames:
+            yield from each.splitlines()
 
 
 def payloads(frames: bytes) -> Iterator[bytes]:

@@ -55,6 +55,7 @@ class Hub:
         self.changes = 0
         """Rises with everything that changes the index: two equal figures mean an unchanged index."""
         self._interested: list[Callable[[str, bool], None]] = []
+        self._watching: list[Callable[[Entry], None]] = []
         self._outboxes: dict[str, dict[Outbox, None]] = {}
         self._uris: dict[Outbox, set[str]] = {}
         self._membership: dict[Outbox, None] = {}
@@ -81,6 +82,13 @@ class Hub:
             return None
         self.offset += 1
         entry = Entry(self.offset, change)
+        if self._watching:
+            try:
+                for callback in self._watching:
+                    callback(entry)
+            except Exception:
+                # Those who asked are told in any case.
+                _log.exception("somebody who watches changes failed", uri=change.uri)
         if outboxes is not None:
             self.matched += len(outboxes)
             for outbox in tuple(outboxes):
@@ -153,6 +161,14 @@ class Hub:
             del self._outboxes[uri]
             self._tell(uri, False)
 
+    def watch_changes(self, callback: Callable[[Entry], None]) -> None:
+        """Have `callback` called with every change once it is numbered, before any outbox hears of it.
+
+        Synchronously, within the step that publishes, whoever asked for the URI. What it raises is logged and goes no
+        further.
+        """
+        self._watching.append(callback)
+
     def watch_interest(self, callback: Callable[[str, bool], None]) -> None:
         """Have `callback(uri, True)` called when a URI gets its first subscription, `(uri, False)` when it loses its last.
 
@@ -183,6 +199,11 @@ class Hub:
                 self._outboxes.setdefault(uri, {})[outbox] = None
         self._subscriptions = sum(map(len, self._uris.values()))
         self.changes += 1
+
+    def remind(self, outbox: Outbox) -> None:
+        """Deliver every URI that an outbox is subscribed to, as if it had changed: something may have been missed."""
+        for uri in self._uris.get(outbox, ()):
+            outbox.send_nowait(uri)
 
     def subscribers(self, uri: str) -> tuple[Outbox, ...]:
         """Who is told of a URI; empty for one that nobody watches."""

@@ -6,27 +6,32 @@ order of messages are one decision. The others run as tasks of their peer.
 
 from __future__ import annotations
 
+import math
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 import trio
 
+from mcptrio.access import Access
 from mcptrio.log import get_logger
 from mcptrio.protocol import (
     Codec,
+    ErrorResponse,
     Failure,
     LegacyCodec,
+    Message,
     ModernCodec,
     Notification,
     ProtocolError,
     Refusal,
     Request,
     RequestId,
+    RequestMeta,
+    Response,
     Revision,
     RpcError,
     decode,
-    encode_error,
     missing_envelope,
     params_type,
     read_meta,
@@ -37,10 +42,14 @@ from mcptrio.protocol.envelope import CAPABILITIES_KEY, VERSION_KEY
 from mcptrio.protocol.params import CallToolParams, CancelledParams, PageParams
 from mcptrio.protocol.results import CallToolResult, Result
 from mcptrio.protocol.types import Wire
+from mcptrio.server.asking import HEADROOM, Asking, Interview
 from mcptrio.server.context import RequestContext
 from mcptrio.server.handshake import Handshake
 from mcptrio.server.offers import Offers
-from mcptrio.server.peer import Peer
+from mcptrio.server.peer import Answer, Peer
+from mcptrio.server.reply import Reply
+from mcptrio.server.request_state import RequestStates
+from mcptrio.server.rounds import Rounds
 from mcptrio.server.settings import ServerSettings
 from mcptrio.server.subscriptions import Subscriptions
 
@@ -48,8 +57,8 @@ _log = get_logger("mcptrio.server")
 
 _OPENING = "; send `initialize` first (2025-11-25) or give each request its own envelope (2026-07-28)"
 
-_FRAME_HEAD = 16
-"""Bytes that a frame may take beside its message."""
+_MAY_ASK = frozenset({"tools/call", "resources/read", "prompts/get"})
+"""The methods that 2026-07-28 lets answer with questions. In 2025-11-25 no others need to."""
 
 Now = Callable[..., Result | None]
 """Answers in the reader's step: (peer, id, params) -> the result, or None when it has pushed its own."""
@@ -72,6 +81,7 @@ class Dispatch:
         offers: Offers,
         subscriptions: Subscriptions,
         settings: ServerSettings,
+        access: Access | None = None,
     ) -> None:
         self.requests = 0
         self.errors = 0
@@ -82,10 +92,13 @@ class Dispatch:
         self._handshake = handshake
         self._subscriptions = subscriptions
         self._settings = settings
+        self._access = Access() if access is None else access
+        self._states = RequestStates(settings.state_key, settings.question_timeout)
         self._now: dict[tuple[Revision, str], Now] = {
             (Revision.LEGACY, "ping"): lambda peer, id, params: Result(),
             (Revision.LEGACY, "initialize"): lambda peer, id, params: handshake.initialize(peer, params),
             (Revision.MODERN, "server/discover"): lambda peer, id, params: handshake.discover(),
+            (Revision.LEGACY, "logging/setLevel"): handshake.set_level,
             (Revision.LEGACY, "resources/subscribe"): lambda peer, id, params: subscriptions.subscribe(
                 peer, params
             ),
@@ -107,24 +120,36 @@ class Dispatch:
             "resources/list": offers.list_resources,
             "resources/read": offers.read,
             "prompts/get": offers.get_prompt,
+            "completion/complete": offers.complete,
         }
 
     def received(self, peer: Peer, data: bytes) -> None:
-        """Take one message of a peer. Synchronous, and raises nothing whatever the bytes are."""
+        """Take one message of a peer that is its own reply. Synchronous, and raises nothing whatever the bytes are."""
         try:
             message = decode(data)
         except ProtocolError as error:
-            self.errors += 1
             # A notification is never answered, not even one whose params are none. Both revisions agree on the
             # codes of what is no message.
+            refusal = RpcError.of(error.failure, error.message)
+            told = self.refuse(error.id, refusal, Revision.LEGACY)
             if error.failure is not Failure.INVALID_PARAMS or error.id is not None:
-                peer.push(encode_error(error.id, error.failure.legacy, error.message))
-            return
+                peer.answer(told, refusal)
+        else:
+            self.take(peer, message, peer)
+
+    def refuse(self, id: RequestId | None, error: RpcError, revision: Revision) -> bytes:
+        """The answer to a message that is refused before its method is looked for; it counts as an error."""
+        self.errors += 1
+        return (self._modern if revision is Revision.MODERN else self._legacy).error(id, error)
+
+    def take(self, peer: Peer, message: Message, reply: Reply) -> None:
+        """Take one message of a peer; if it is a request, its answer goes to `reply`. Synchronous, and raises nothing."""
         if type(message) is Request:
-            self._request(peer, message)
+            self._request(peer, message, reply)
         elif type(message) is Notification:
             self._notification(peer, message)
-        # A response answers nothing here: this server sends no requests.
+        elif type(message) is Response or type(message) is ErrorResponse:
+            peer.outstanding.settle(message)
 
     def _notification(self, peer: Peer, message: Notification) -> None:
         if message.method == "notifications/initialized":
@@ -140,13 +165,14 @@ class Dispatch:
                 scope.cancel(reason="cancelled by the client")
             self._subscriptions.cancel(peer, id)
 
-    def _request(self, peer: Peer, request: Request) -> None:
+    def _request(self, peer: Peer, request: Request, reply: Reply) -> None:
         self.requests += 1
         codec: Codec = self._legacy
         try:
             meta = read_meta(request.params)
             revision = revision_of(meta)
             codec = self._modern if revision is Revision.MODERN else self._legacy
+            self._check_rate(peer)
             self._check_opened(peer, request.method, revision)
             if peer.revision is None and revision is Revision.MODERN:
                 peer.introduce(revision, meta.client_info or None)
@@ -162,22 +188,68 @@ class Dispatch:
             if now is not None:
                 result = now(peer, request.id, params)
                 if result is not None:
-                    peer.push(self._encode(request.id, codec, result))
+                    reply.answer(*self._encode(request.id, codec, result))
                 return
             self._check_room(peer)
             # Made here and not in the task, so that a cancellation in the same read finds it.
             scope = trio.CancelScope()
-            context = RequestContext(peer, codec, scope, meta.progress_token, request.params)
+            context = self._context(peer, request, meta, reply, codec, scope)
             answer = partial(self._answer, request.id, codec, self._later[request.method], params, context)
             label = (
                 f"tools/call {params.name[:128]}" if isinstance(params, CallToolParams) else request.method
             )
-            peer.start(key, label, scope, answer)
+            peer.start(key, label, scope, answer, reply)
         except RpcError as error:
             self.errors += 1
-            peer.push(codec.error(request.id, error))
+            reply.answer(codec.error(request.id, error), error)
         except Exception as error:  # a bug of ours is answered like a handler's: nobody else notices
-            peer.push(codec.error(request.id, self._unexpected(error)))
+            told = self._unexpected(error)
+            reply.answer(codec.error(request.id, told), told)
+
+    def _context(
+        self,
+        peer: Peer,
+        request: Request,
+        meta: RequestMeta,
+        reply: Reply,
+        codec: Codec,
+        scope: trio.CancelScope,
+    ) -> RequestContext:
+        asking: Asking | None = None
+        if codec is self._modern:
+            capabilities: Mapping[str, object] = meta.client_capabilities or {}
+            level = meta.log_level or None
+            if request.method in _MAY_ASK:
+                asking = Rounds(request.method, request.params, peer.principal, capabilities, self._states)
+        else:
+            assert peer.session is not None
+            capabilities = peer.session.capabilities
+            level = peer.session.level
+            if request.method in _MAY_ASK:
+                asking = Interview(peer.outstanding, reply, capabilities, self._settings)
+        return RequestContext(
+            peer,
+            reply,
+            codec,
+            scope,
+            meta.progress_token,
+            request.params,
+            capabilities=capabilities,
+            level=level,
+            asking=asking,
+            largest=self._settings.limits.max_pending - HEADROOM,
+        )
+
+    def _check_rate(self, peer: Peer) -> None:
+        if self._access.rate is not None:
+            wait = self._access.rate.take(peer.principal or peer.address, trio.current_time())
+            if wait > 0:
+                self.refused += 1
+                raise RpcError.refused(
+                    Refusal.RATE_LIMITED,
+                    f"Too many requests: try again in {wait:.3g} s",
+                    retryAfter=math.ceil(wait * 1000) / 1000,
+                )
 
     def _check_opened(self, peer: Peer, method: str, revision: Revision) -> None:
         if revision is Revision.LEGACY and (
@@ -197,32 +269,33 @@ class Dispatch:
 
     async def _answer(
         self, id: RequestId, codec: Codec, later: Later, params: Wire, context: RequestContext
-    ) -> bytes:
+    ) -> Answer:
         try:
-            result = await later(params, context, codec.revision)
+            result = await context.answer(partial(later, params, context, codec.revision))
             if isinstance(result, CallToolResult) and result.is_error is True:
                 self.tool_errors += 1
             return self._encode(id, codec, result)
         except RpcError as error:
             self.errors += 1
-            return codec.error(id, error)
+            return codec.error(id, error), error
         except Exception as error:
-            return codec.error(id, self._unexpected(error))
+            told = self._unexpected(error)
+            return codec.error(id, told), told
         finally:
             context.end()
 
-    def _encode(self, id: RequestId, codec: Codec, result: Result) -> bytes:
+    def _encode(self, id: RequestId, codec: Codec, result: Result) -> Answer:
         payload = codec.result(id, result)
-        limit = self._settings.limits.max_pending - _FRAME_HEAD
+        limit = self._settings.limits.max_pending - HEADROOM
         if len(payload) <= limit:
-            return payload
+            return payload, None
         self.errors += 1
         refusal = RpcError.refused(
             Refusal.RESULT_TOO_LARGE,
             f"The result has {len(payload)} bytes, at most {limit} can be sent",
             limit=limit,
         )
-        return codec.error(id, refusal)
+        return codec.error(id, refusal), refusal
 
     def _unexpected(self, error: Exception) -> RpcError:
         self.errors += 1

@@ -9,13 +9,21 @@ from functools import partial
 import msgspec
 import trio
 
+from mcptrio.access import Access, Unauthorized
+from mcptrio.catalog import Catalog
+from mcptrio.live import Hub
 from mcptrio.log import get_logger
 from mcptrio.server.dispatch import Dispatch
 from mcptrio.server.flusher import BATCH
+from mcptrio.server.http import StreamableHttp
+from mcptrio.server.http.cors import cors_headers
+from mcptrio.server.http.sessions import Sessions
+from mcptrio.server.http.streamable import address_of
 from mcptrio.server.peer import Peer
 from mcptrio.server.settings import ServerSettings
 from mcptrio.server.subscriptions import Subscriptions
 from mcptrio.wire import ConnectionEvent, EventKind, Exchange, Listener, Sweeper, Transport
+from mcptrio.wire.head import Refused
 
 _log = get_logger("mcptrio.server")
 
@@ -51,6 +59,9 @@ class Endpoint:
         name: str,
         dispatch: Dispatch,
         subscriptions: Subscriptions,
+        hub: Hub,
+        catalog: Catalog,
+        access: Access,
         settings: ServerSettings,
         sweeper: Sweeper,
         traffic: Traffic,
@@ -64,13 +75,24 @@ class Endpoint:
         self.max_connections = settings.limits.max_connections
         self.peers: dict[str, Peer] = {}
         self._traffic = traffic
+        self._access = access
         self._dispatch = dispatch
         self._subscriptions = subscriptions
         self._settings = settings
         self._metrics = metrics
         self._start_connection = start_connection
         self._draining = False
-        self._number = 0
+        self.http = StreamableHttp(
+            dispatch,
+            subscriptions,
+            hub,
+            catalog,
+            settings,
+            Sessions(settings, sweeper, start_connection, self.peers),
+            self.peers,
+            self._name_peer,
+            traffic.peer_changed,
+        )
         self.listener = Listener(
             {MCP_PATH: self._mcp, "/healthz": self._health, "/metrics": self._show_metrics},
             limits=settings.limits,
@@ -92,40 +114,65 @@ class Endpoint:
         Safe to cancel: then the rest is cut by whoever cancels the connections.
         """
         self._draining = True
+        self.listener.closing()
         with trio.move_on_after(self._settings.drain_timeout):
             async with trio.open_nursery() as nursery:
-                for number, peer in enumerate(tuple(self.peers.values()), 1):
+                everyone = dict.fromkeys([*self.peers.values(), *self.http.exchanges])
+                for number, peer in enumerate(everyone, 1):
                     peer.draining = True
                     self._subscriptions.end_listens(peer)
                     nursery.start_soon(peer.drain, self._settings.drain_requests)
                     if number % BATCH == 0:
                         await trio.lowlevel.checkpoint()
-        for peer in tuple(self.peers.values()):
+        for peer in [*self.peers.values(), *self.http.exchanges]:
             peer.abort()
 
     async def _mcp(self, exchange: Exchange) -> None:
-        if not exchange.wants_websocket:
-            host = dict(exchange.headers).get("host", "")
-            exchange.respond(
-                426,
-                f"This endpoint speaks MCP over WebSocket: connect to ws://{host}{MCP_PATH}\n".encode(),
-                headers=[("Upgrade", "websocket")],
-            )
+        if exchange.method == "OPTIONS":
+            self.http.preflight(exchange)  # it carries no credentials, and nothing is done for it
             return
+        principal = self._authenticate(exchange)
         if self._draining:
             exchange.respond(503, b"The server is shutting down.\n", headers=[("Retry-After", "5")])
-            return
-        traffic = self._traffic
-        traffic.peers += 1
-        name = f"{exchange.peername} #{traffic.peers}"
-        high_water = self._settings.limits.high_water
-        peer = self.peers[name] = Peer(exchange.accept_websocket(), name, high_water, traffic.peer_changed)
-        traffic.peer_changed()
+        elif exchange.wants_websocket:
+            await self._serve_websocket(exchange, principal)
+        else:
+            await self.http.serve(exchange, principal)
+
+    async def _serve_websocket(self, exchange: Exchange, principal: str | None) -> None:
+        name = self._name_peer(exchange.peername)
+        peer = self.peers[name] = Peer(
+            exchange.accept_websocket(),
+            name,
+            self._settings.limits.high_water,
+            self._traffic.peer_changed,
+            principal=principal,
+            address=address_of(exchange.peername),
+        )
+        self._traffic.peer_changed()
         try:
             await peer.run(self._dispatch.received, self._subscriptions.gone)
         finally:
             del self.peers[name]
-            traffic.peer_changed()
+            self._traffic.peer_changed()
+
+    def _name_peer(self, peername: str) -> str:
+        self._traffic.peers += 1
+        return f"{peername} #{self._traffic.peers}"
+
+    def _authenticate(self, exchange: Exchange) -> str | None:
+        """Who asks.
+
+        Raises:
+            Refused: nobody who is let in.
+        """
+        try:
+            return self._access.authenticate(exchange.header("authorization"))
+        except Unauthorized as error:
+            challenge = ("WWW-Authenticate", error.challenge)
+            raise Refused(
+                401, "unauthorized", f"{error}\n", [challenge, *cors_headers(exchange.header("origin"))]
+            ) from None
 
     async def _health(self, exchange: Exchange) -> None:
         if self._draining:
@@ -134,6 +181,7 @@ class Endpoint:
             exchange.respond(200, b'{"status":"ok"}\n', content_type="application/json")
 
     async def _show_metrics(self, exchange: Exchange) -> None:
+        self._authenticate(exchange)
         exchange.respond(200, self._metrics(), content_type=METRICS_TYPE)
 
     def _count(self, event: ConnectionEvent) -> None:

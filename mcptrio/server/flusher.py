@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 import trio
 
 from mcptrio.log import get_logger
 from mcptrio.server.subscriber import Subscriber
-from mcptrio.wire import text_frame
 
 _log = get_logger("mcptrio.server")
 
@@ -29,7 +28,7 @@ class Flusher:
     def __init__(self) -> None:
         # Bounded by construction: each subscriber is in it at most once, and subscribers are capped per peer.
         self._send, self._receive = trio.open_memory_channel[Subscriber](math.inf)
-        self._frames: dict[tuple[Hashable, Hashable], bytes] = {}
+        self._frames: dict[tuple[Hashable, Hashable, Callable[[bytes], bytes]], bytes] = {}
         self.delivered = 0
 
     def ready(self, subscriber: Subscriber) -> None:
@@ -70,20 +69,21 @@ class Flusher:
         except (trio.WouldBlock, trio.EndOfChannel):
             pass
         if frames:
-            recipient.push_frames(b"".join(frames) if len(frames) > 1 else frames[0])
+            recipient.push_frames(frames)
             self.delivered += len(frames)
         if len(outbox):
             subscriber.ready()
         return len(frames)
 
     def _frame(self, subscriber: Subscriber, key: Hashable) -> bytes:
-        # One frame serves all who are told the same: server frames are unmasked and nothing is compressed.
-        cached = self._frames.get((key, subscriber.tag))
+        # One frame serves all who are told the same in the same way: nothing is masked or compressed for one of them.
+        frame = subscriber.recipient.frame
+        cached = self._frames.get((key, subscriber.tag, frame))
         if cached is None:
             if len(self._frames) >= _CACHED_FRAMES:
                 self._frames.clear()
-            cached = text_frame(subscriber.encode(key))
-            self._frames[key, subscriber.tag] = cached
+            cached = frame(subscriber.encode(key))
+            self._frames[key, subscriber.tag, frame] = cached
         return cached
 
     def statistics(self) -> trio.MemoryChannelStatistics:

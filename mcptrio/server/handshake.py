@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from msgspec import UNSET
 
-from mcptrio.catalog import ListKind
-from mcptrio.protocol import SUPPORTED, Failure, LegacyCodec, Revision, RpcError
+from mcptrio.catalog import Catalog, ListKind
+from mcptrio.protocol import SUPPORTED, Failure, LegacyCodec, RequestId, Revision, RpcError
 from mcptrio.protocol.params import InitializeParams
-from mcptrio.protocol.results import DiscoverResult, InitializeResult
+from mcptrio.protocol.questions import SetLevelParams
+from mcptrio.protocol.results import DiscoverResult, InitializeResult, Result
 from mcptrio.protocol.types import Implementation, Object
 from mcptrio.server.list_changes import ListChanges
 from mcptrio.server.peer import Peer
@@ -20,9 +21,17 @@ HANDSHAKE_VERSIONS = (Revision.LEGACY.value, "2025-06-18")
 session is valid in it too; versions before it have batches."""
 
 
-def capabilities() -> Object:
-    """What is really delivered, equal in both revisions: lists may change while running, so all three say so."""
+def capabilities(catalog: Catalog) -> Object:
+    """What is really delivered, equal in both revisions.
+
+    An app may get its first tool, resource or prompt while it runs, and a client that was told of none would never
+    look: so all three are there, with what says that their lists change, and empty lists are answered as such. For the
+    same reason completions are answered, if with nothing, even where there were none to announce.
+    """
+    completions: Object = {"completions": {}} if catalog.completes else {}
     return {
+        **completions,
+        "logging": {},
         "tools": {"listChanged": True},
         "resources": {"subscribe": True, "listChanged": True},
         "prompts": {"listChanged": True},
@@ -39,12 +48,14 @@ class Handshake:
         codec: LegacyCodec,
         ready: Callable[[Subscriber], None],
         list_changes: ListChanges,
+        catalog: Catalog,
     ) -> None:
         self._info = info
         self._instructions = UNSET if instructions is None else instructions
         self._codec = codec
         self._ready = ready
         self._list_changes = list_changes
+        self._catalog = catalog
 
     def initialize(self, peer: Peer, params: InitializeParams) -> InitializeResult:
         """Open the peer's session. A version that is not served is answered with the one that is.
@@ -57,6 +68,7 @@ class Handshake:
                 Failure.INVALID_REQUEST, "Invalid request: this connection is initialized already"
             )
         peer.session = Session(peer, self._ready, self._codec)
+        peer.session.capabilities = params.capabilities
         peer.introduce(Revision.LEGACY, params.client_info)
         return InitializeResult(
             protocol_version=(
@@ -64,7 +76,7 @@ class Handshake:
                 if params.protocol_version in HANDSHAKE_VERSIONS
                 else Revision.LEGACY.value
             ),
-            capabilities=capabilities(),
+            capabilities=capabilities(self._catalog),
             server_info=self._info,
             instructions=self._instructions,
         )
@@ -74,8 +86,16 @@ class Handshake:
         if peer.session is not None:
             self._list_changes.watch(peer.session, list(ListKind))
 
+    def set_level(self, peer: Peer, id: RequestId, params: SetLevelParams) -> Result:
+        """`logging/setLevel`: from now on the session gets log messages of this level and above."""
+        assert peer.session is not None
+        peer.session.level = params.level
+        return Result()
+
     def discover(self) -> DiscoverResult:
         """Answer `server/discover`."""
         return DiscoverResult(
-            supported_versions=list(SUPPORTED), capabilities=capabilities(), instructions=self._instructions
+            supported_versions=list(SUPPORTED),
+            capabilities=capabilities(self._catalog),
+            instructions=self._instructions,
         )

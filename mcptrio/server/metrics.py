@@ -14,6 +14,7 @@ from mcptrio.live import Feed, Hub, Pump, SourceState
 from mcptrio.server.dispatch import Dispatch
 from mcptrio.server.endpoint import Endpoint, Traffic
 from mcptrio.server.flusher import Flusher
+from mcptrio.server.read_cache import ReadCache
 from mcptrio.server.slow_steps import SlowSteps
 from mcptrio.supervision import Supervisor, supervisors
 
@@ -28,6 +29,7 @@ class ServerCollector(Collector):
         pump: Pump,
         flusher: Flusher,
         dispatch: Dispatch,
+        reads: ReadCache,
         slow_steps: SlowSteps,
         traffic: Traffic,
         endpoints: Collection[Endpoint],
@@ -38,6 +40,7 @@ class ServerCollector(Collector):
         self._pump = pump
         self._flusher = flusher
         self._dispatch = dispatch
+        self._reads = reads
         self._slow_steps = slow_steps
         self._traffic = traffic
         self._endpoints = endpoints
@@ -48,6 +51,7 @@ class ServerCollector(Collector):
         yield from self._connections()
         yield from self._live()
         yield from self._requests()
+        yield from self._read_cache()
         yield from self._sources()
 
     def _connections(self) -> Iterator[Metric]:
@@ -135,6 +139,27 @@ class ServerCollector(Collector):
         yield CounterMetricFamily(
             "mcptrio_slow_steps", "Steps that kept the thread for too long.", value=self._slow_steps.found
         )
+
+    def _read_cache(self) -> Iterator[Metric]:
+        reads = self._reads.statistics()
+        yield CounterMetricFamily(
+            "mcptrio_read_cache_hits", "Reads answered with what was kept.", value=reads.hits
+        )
+        yield CounterMetricFamily(
+            "mcptrio_read_cache_misses", "Reads of cached resources that ran the handler.", value=reads.misses
+        )
+        yield CounterMetricFamily(
+            "mcptrio_read_cache_coalesced",
+            "Reads answered by the run of another read.",
+            value=reads.coalesced,
+        )
+        yield CounterMetricFamily(
+            "mcptrio_read_cache_dropped",
+            "What was kept and dropped because its resource changed.",
+            value=reads.dropped,
+        )
+        yield GaugeMetricFamily("mcptrio_read_cache_entries", "Reads that are kept.", value=reads.entries)
+        yield GaugeMetricFamily("mcptrio_read_cache_bytes", "Memory of what is kept.", value=reads.bytes)
 
     def _sources(self) -> Iterator[Metric]:
         state = GaugeMetricFamily(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import structlog
 import trio
 
-from mcptrio.protocol import RequestId, Revision
+from mcptrio.protocol import RequestId, Revision, RpcError
 from mcptrio.protocol.types import ClientInfo
+from mcptrio.server.outstanding import Outstanding
+from mcptrio.server.reply import Reply
 from mcptrio.server.subscriber import Listen, Session
+from mcptrio.wire import text_frame
 
 GOING_AWAY = 1001
 INTERNAL_ERROR = 1011
@@ -24,6 +27,9 @@ _LONGEST_NAME = 256
 
 Key = tuple[type, RequestId]
 """A request id with its type: 1 and "1" are different ids."""
+
+Answer = tuple[bytes, RpcError | None]
+"""A request's answer as JSON, and the error that it is, if it is one."""
 
 
 class PeerWire(Protocol):
@@ -58,26 +64,45 @@ class PeerWire(Protocol):
 class Peer:
     """One client on one wire: its tables, its tasks, its end.
 
+    On a wire that carries everything, the peer itself is where each request is answered: it is their `Reply`.
+
     The reader never waits for a write and runs no handler: what takes time runs as a task in the peer's nursery, under
     a cancel scope found by the request's id. When `run` has returned, nothing of the peer is left.
     """
 
     def __init__(
-        self, wire: PeerWire, name: str, high_water: int, changed: Callable[[], None] = lambda: None
+        self,
+        wire: PeerWire,
+        name: str,
+        high_water: int,
+        changed: Callable[[], None] = lambda: None,
+        *,
+        frame: Callable[[bytes], bytes] = text_frame,
+        principal: str | None = None,
+        address: str = "",
     ) -> None:
-        """`changed` is called when the peer says who it is, and when its session or a listen begins or ends."""
+        """`changed` is called when the peer says who it is, and when its session or a listen begins or ends.
+
+        `frame` makes a message the bytes that `wire.push_frame` takes. `address` is where the peer comes from, without
+        what differs between its connections.
+        """
         self.name = name
         self.wire = wire
         self.changed = changed
+        self.frame = frame
         self.since = trio.current_time()
         self.revision: Revision | None = None
         """What it speaks: the revision of its session; without one, of its requests; None before the first."""
         self.client: ClientInfo | None = None
         """Who it says it is. Never trusted."""
-        self.principal: str | None = None
+        self.principal = principal
+        """Who it is, by its token; None for an anonymous one."""
+        self.address = address
         self.session: Session | None = None
         self.listens: dict[Key, Listen] = {}
         self.requests: dict[Key, trio.CancelScope] = {}
+        self.outstanding = Outstanding()
+        """What it was asked and has not answered yet."""
         self.draining = False
         self._ending = False
         self._high_water = high_water
@@ -94,6 +119,10 @@ class Peer:
         a handler that takes long to end. The nursery ends with the last of them.
         """
         structlog.contextvars.bind_contextvars(peer=self.name)
+        if self.principal is None:
+            structlog.contextvars.unbind_contextvars("principal")
+        else:
+            structlog.contextvars.bind_contextvars(principal=self.principal)
         async with trio.open_nursery() as self._nursery:
             try:
                 while messages := await self.wire.receive():
@@ -114,24 +143,33 @@ class Peer:
         self.changed()
 
     def start(
-        self, key: Key, label: str, scope: trio.CancelScope, answer: Callable[[], Awaitable[bytes]]
+        self,
+        key: Key,
+        label: str,
+        scope: trio.CancelScope,
+        answer: Callable[[], Awaitable[Answer]],
+        reply: Reply,
     ) -> None:
-        """Run a request as a task of this peer, in `scope`, and push its answer unless it is cancelled by then."""
+        """Run a request as a task of this peer, in `scope`; its answer goes to `reply` unless it is cancelled by then."""
         assert self._nursery is not None
         self.requests[key] = scope
-        self._nursery.start_soon(self._answer, key, answer, scope, name=label)
+        self._nursery.start_soon(self._answer, key, answer, scope, reply, name=label)
 
     async def _answer(
-        self, key: Key, answer: Callable[[], Awaitable[bytes]], scope: trio.CancelScope
+        self, key: Key, answer: Callable[[], Awaitable[Answer]], scope: trio.CancelScope, reply: Reply
     ) -> None:
         structlog.contextvars.bind_contextvars(request=key[1])
+        answered = False
         try:
             with scope:
-                payload = await answer()
-                await self.wait_not_behind()
+                payload, error = await answer()
+                await reply.wait_not_behind()
                 if not scope.cancel_called:
-                    self.push(payload)
+                    answered = True
+                    reply.answer(payload, error)
         finally:
+            if not answered:
+                reply.abandon()
             del self.requests[key]
             if self._idle is not None and not self.requests:
                 self._idle.set()
@@ -140,9 +178,19 @@ class Peer:
         """Send one message; after the wire's end this does nothing."""
         self.wire.push_text(payload)
 
-    def push_frames(self, frames: bytes) -> None:
-        """Send ready-made frames; after the wire's end this does nothing."""
-        self.wire.push_frame(frames)
+    def answer(self, payload: bytes, error: RpcError | None = None) -> None:
+        """Send the answer of a request, which refuses it if there is an `error`."""
+        self.push(payload)
+
+    def abandon(self) -> None:
+        """A request will not be answered, because it was cancelled."""
+
+    def close_stream(self, retry: float | None = None) -> None:
+        """Nothing: the one way there is stays open."""
+
+    def push_frames(self, frames: Sequence[bytes]) -> None:
+        """Send messages made by `frame`; after the wire's end this does nothing."""
+        self.wire.push_frame(frames[0] if len(frames) == 1 else b"".join(frames))
 
     def is_behind(self) -> bool:
         """More is pending than the bound: subscribers and answers wait."""

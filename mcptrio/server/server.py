@@ -19,12 +19,14 @@ every client is closed with 1012: it connects and subscribes again, and knows of
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 
 import trio
 from prometheus_client import CollectorRegistry, generate_latest
 
+from mcptrio.access import Access
 from mcptrio.catalog import Catalog
 from mcptrio.live import Hub, Pump
 from mcptrio.log import get_logger
@@ -38,13 +40,15 @@ from mcptrio.server.list_changes import ListChanges
 from mcptrio.server.metrics import ServerCollector
 from mcptrio.server.offers import Offers
 from mcptrio.server.peer import SERVICE_RESTART
+from mcptrio.server.read_cache import ReadCache
 from mcptrio.server.report_log import log_report
 from mcptrio.server.settings import ServerSettings
 from mcptrio.server.slow_steps import SlowSteps
+from mcptrio.server.stdio import Stdio
 from mcptrio.server.subscriptions import Subscriptions
 from mcptrio.server.wanted import Sources
 from mcptrio.supervision import Backoff, ChildSpec, Reports, Restart, Strategy, Supervisor
-from mcptrio.wire import Sweeper, TransportStream, memory_transport_pair
+from mcptrio.wire import Sweeper, Transport, TransportStream, memory_transport_pair
 
 _log = get_logger("mcptrio.server")
 
@@ -67,6 +71,7 @@ class Server:
         settings: ServerSettings,
         sources: Sources,
         reports: Reports,
+        access: Access | None = None,
     ) -> None:
         self.settings = settings
         self.pump = pump
@@ -76,8 +81,11 @@ class Server:
         self.rebuilt_total = 0
         """How often the hub had to be rebuilt."""
         self._hub = hub
+        self._catalog = catalog
+        self._access = Access() if access is None else access
         self._sources = sources
         self.flusher = Flusher()
+        self.reads = ReadCache(hub, settings.cache_bytes)
         self.list_changes = ListChanges(hub, settings.list_changed_interval)
         self.traffic = Traffic()
         self.endpoints: list[Endpoint] = []
@@ -89,10 +97,11 @@ class Server:
         self.dispatch = Dispatch(
             legacy,
             modern,
-            Handshake(info, instructions, legacy, self.flusher.ready, self.list_changes),
-            Offers(catalog, settings.page_size, sources),
+            Handshake(info, instructions, legacy, self.flusher.ready, self.list_changes, catalog),
+            Offers(catalog, settings.page_size, sources, self.reads),
             self._subscriptions,
             settings,
+            self._access,
         )
         self._sweeper = Sweeper()
         self._slow_steps = SlowSteps(settings.slow_step)
@@ -126,7 +135,8 @@ class Server:
         )
         """The tree of all that runs."""
         reports.subscribe(log_report)
-        self._memory = self._open_endpoint("memory", (), ())
+        # Whoever can reach a connection in memory runs in this program.
+        self._memory = self._open_endpoint("memory", Access(), (), ())
         self.metrics = CollectorRegistry(auto_describe=False)
         self.metrics.register(
             ServerCollector(
@@ -134,6 +144,7 @@ class Server:
                 pump=self.pump,
                 flusher=self.flusher,
                 dispatch=self.dispatch,
+                reads=self.reads,
                 slow_steps=self._slow_steps,
                 traffic=self.traffic,
                 endpoints=self.endpoints,
@@ -151,6 +162,7 @@ class Server:
         self._hub_ran = False
         self.since = trio.current_time()
         self._slow_steps.forget()
+        self.reads.clear()  # what an earlier run has kept goes by another clock
         trio.lowlevel.add_instrument(self._slow_steps)
         try:
             await self.root.run(task_status=task_status)
@@ -167,6 +179,7 @@ class Server:
     def _rebuild_hub(self) -> None:
         """Make the hub's tables anew; what clients were owed may be lost, so they must notice."""
         self._hub.rebuild()
+        self.reads.clear()
         self.rebuilt_total += 1
         peers = [peer for endpoint in self.endpoints for peer in endpoint.peers.values()]
         _log.critical("the hub was rebuilt", clients_closed=len(peers))
@@ -180,9 +193,10 @@ class Server:
         allowed_hosts: Collection[str],
         allowed_origins: Collection[str],
         max_connections: int | None = None,
+        tls: ssl.SSLContext | None = None,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Accept connections on listening sockets until cancelled; then end all of them politely.
+        """Accept connections on listening sockets until cancelled; then end all of them politely. With `tls` they speak TLS.
 
         `max_connections` takes the place of the settings' own. The end takes at most `drain_timeout`: open
         listens get their final result, running requests a moment, and each connection its close 1001; what is
@@ -193,7 +207,7 @@ class Server:
         """
         self._listeners += 1
         name = f"listener {self._listeners}"
-        endpoint = self._open_endpoint(name, allowed_hosts, allowed_origins, max_connections)
+        endpoint = self._open_endpoint(name, self._access, allowed_hosts, allowed_origins, max_connections)
         ended = trio.Event()
         failure: Exception | None = None
         stopped = True
@@ -201,7 +215,7 @@ class Server:
         async def listen() -> None:
             nonlocal failure, stopped
             try:
-                await endpoint.listener.serve(sockets)
+                await endpoint.listener.serve(sockets, tls=tls)
                 stopped = False  # somebody else closed the sockets
             except Exception as error:
                 failure = error
@@ -232,6 +246,32 @@ class Server:
                 sock.close()
             self.endpoints.remove(endpoint)
 
+    async def serve_stdio(
+        self, transport: Transport, *, on_disconnected: Callable[[], None] = lambda: None
+    ) -> None:
+        """Serve one client, whose messages are lines, until it has gone or this is cancelled; then end it politely.
+
+        It is one of the peers, and has what every peer has. Its end takes at most `drain_timeout`; `on_disconnected` is
+        called when nothing more can be sent. The transport is aborted in any case.
+
+        Raises:
+            RuntimeError: the connection failed; its error is the cause. Or there is such a client already.
+        """
+        stdio = Stdio(
+            self.dispatch,
+            self._subscriptions,
+            self.settings,
+            self._sweeper,
+            self.traffic,
+            self._memory.peers,
+            on_disconnected,
+        )
+        if not await stdio.serve(transport, self._listening, self._start_connection):
+            if self.root.is_running:
+                raise RuntimeError("the listener was stopped")
+            # The root is ending, of which the caller is about to be told by a cancellation.
+            await trio.sleep_forever()
+
     def connect(self) -> trio.abc.Stream:
         """A connection in memory: the client's end, on which it opens a WebSocket as on a socket's."""
         ours, theirs = memory_transport_pair()
@@ -241,6 +281,7 @@ class Server:
     def _open_endpoint(
         self,
         name: str,
+        access: Access,
         allowed_hosts: Collection[str],
         allowed_origins: Collection[str],
         max_connections: int | None = None,
@@ -252,6 +293,9 @@ class Server:
             name,
             self.dispatch,
             self._subscriptions,
+            self._hub,
+            self._catalog,
+            access,
             settings,
             self._sweeper,
             self.traffic,

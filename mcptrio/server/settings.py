@@ -19,10 +19,29 @@ class ServerSettings:
     """`subscriptions/listen` requests of one peer that may be open at once."""
     max_subscriptions: int = 10_000
     """Resource subscriptions of one peer, over its session and all its listens."""
+    max_questions: int = 64
+    """Questions to one client that may be without answer at once (2025-11-25)."""
+    question_timeout: float = 600.0
+    """How long a client may take to answer a question; then it is taken back, or its state is refused."""
+    state_key: bytes | None = field(default=None, repr=False)
+    """Signs the `requestState` of requests that ask for input (2026-07-28), at least 32 bytes; None: a random one. Servers
+    that stand in for one another need the same."""
+    cache_bytes: int = 16 * 1024 * 1024
+    """Memory for what is kept of resources with `cache=`, over all of them; what was used least recently goes first."""
     page_size: int = 500
     """Items in one page of a list."""
     list_changed_interval: float = 1.0
     """At most one `list_changed` of a kind in this time; the first goes at once and the last is never lost."""
+    session_timeout: float = 600.0
+    """A session over HTTP (2025-11-25) ends when its client had no request and no stream open for this long."""
+    max_sessions: int = 10_000
+    """Sessions over HTTP at once; the next one is refused with 503."""
+    stored_events: int = 256
+    """Messages that a session over HTTP keeps for a client that comes back for them."""
+    stored_bytes: int = 256 * 1024
+    """Bytes of such messages; the newest one is kept whatever its size."""
+    stream_after: float = 0.1
+    """A request of a session over HTTP that is not answered by then is answered by a stream, which can be resumed."""
     drain_timeout: float = 1.5
     """From the request to stop to the last connection's end: what is still open then is cut."""
     drain_requests: float = 0.7

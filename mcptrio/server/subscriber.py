@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Protocol
 
 from mcptrio.catalog import ListKind
 from mcptrio.live import Outbox
 from mcptrio.protocol import LegacyCodec, ModernCodec, RequestId
+from mcptrio.protocol.questions import Level
 
 
 class Recipient(Protocol):
@@ -19,8 +20,12 @@ class Recipient(Protocol):
     def park(self, resume: Callable[[], None]) -> None:
         """Call `resume` once the recipient is no longer behind, unless it ends first."""
 
-    def push_frames(self, frames: bytes) -> None:
-        """Send ready-made frames."""
+    @property
+    def frame(self) -> Callable[[bytes], bytes]:
+        """Makes a message what `push_frames` takes. Recipients of one kind have the same function."""
+
+    def push_frames(self, frames: Sequence[bytes]) -> None:
+        """Send messages made by `frame`."""
 
     def fail(self) -> None:
         """End it: something that it is owed cannot be sent."""
@@ -63,11 +68,15 @@ class Subscriber:
 class Session(Subscriber):
     """The state that `initialize` makes (2025-11-25). It lives and ends with its peer."""
 
-    __slots__ = ("_codec",)
+    __slots__ = ("_codec", "capabilities", "level")
 
     def __init__(self, recipient: Recipient, ready: Callable[[Subscriber], None], codec: LegacyCodec) -> None:
         super().__init__(recipient, ready)
         self._codec = codec
+        self.capabilities: Mapping[str, object] = {}
+        """What the client has declared. Untrusted."""
+        self.level: Level = "info"
+        """The least level of log messages that it wants."""
 
     def encode(self, key: Hashable) -> bytes:
         if isinstance(key, ListKind):

@@ -161,7 +161,7 @@ class Subscriptions:
             while self._flusher.flush(listen):
                 pass
             self._leave(listen)
-            peer.push(listen.final_result())
+            peer.answer(listen.final_result())
 
     def gone(self, peer: Peer) -> None:
         """The peer has ended: all that it subscribed ends. Synchronous and idempotent."""

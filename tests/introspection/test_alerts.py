@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -234,5 +235,5 @@ class AlertsMachine(RuleBasedStateMachine):
         assert self.alerts._soonest == min(self.alerts._due.values(), default=math.inf)
 
 
-TestAlertsMachine = AlertsMachine.TestCase
+TestAlertsMachine = pytest.mark.unmeasured(AlertsMachine.TestCase)
 TestAlertsMachine.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)

@@ -8,8 +8,8 @@ import trio.testing
 from prometheus_client import generate_latest
 
 from mcptrio import Change, ServerSettings
+from mcptrio.access import Access
 from mcptrio.introspection import install
-from mcptrio.server.endpoint import Endpoint
 from mcptrio.supervision import supervisors
 from mcptrio.wire import Limits, memory_transport_pair
 from tests.introspection.house import (
@@ -169,19 +169,7 @@ async def test_the_connections_of_a_listener_that_has_ended_are_no_alert_any_mor
     app = house()
     async with running(app) as home:
         wire = await home.connect(initialized=True)
-        crowded = Endpoint(
-            "listener 7",
-            app.server.dispatch,
-            app.server._subscriptions,
-            ServerSettings(limits=Limits(max_connections=1)),
-            app.server._sweeper,
-            app.server.traffic,
-            start_connection=app.server._start_connection,
-            metrics=lambda: b"",
-            allowed_hosts=(),
-            allowed_origins=(),
-        )
-        app.server.endpoints.append(crowded)
+        crowded = app.server._open_endpoint("listener 7", Access(), (), (), max_connections=1)
         ours, theirs = memory_transport_pair()
         crowded.connect(ours)
         await trio.testing.wait_all_tasks_blocked()

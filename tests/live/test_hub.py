@@ -170,7 +170,7 @@ class HubMachine(RuleBasedStateMachine):
         expect_empty(self.hub)
 
 
-TestHub = HubMachine.TestCase
+TestHub = pytest.mark.unmeasured(HubMachine.TestCase)
 TestHub.settings = settings(stateful_step_count=60, deadline=None)
 
 
@@ -281,3 +281,31 @@ def test_who_watches_interest_and_fails_keeps_nobody_from_subscribing_or_leaving
     assert hub.subscriptions() == {}
     assert hub.statistics().subscriptions == 0
     assert sorted(told) == [(f"a:{number}", wanted) for number in (1, 2, 3) for wanted in (False, True)]
+
+
+def test_who_watches_changes_hears_of_each_before_any_outbox_and_whoever_asked() -> None:
+    hub = Hub()
+    told: list[tuple[int, str, int]] = []
+    outbox = Outbox()
+    hub.watch_changes(lambda entry: told.append((entry.offset, entry.change.uri, len(outbox))))
+    hub.subscribe("a:1", outbox)
+    hub.publish(Change(uri="a:1", event_id="1"))
+    hub.publish(Change(uri="a:1", event_id="1"))  # repeated: no change
+    hub.publish(Change(uri="a:2"))
+    assert told == [(1, "a:1", 0), (2, "a:2", 1)]
+    assert [delivery[0] for delivery in drained(outbox)] == ["a:1"]
+
+
+def test_a_watcher_of_changes_that_fails_keeps_nobody_from_being_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(entry: Entry) -> None:
+        raise OSError("a watcher's own fault")
+
+    hub = Hub()
+    outbox = Outbox()
+    hub.watch_changes(fail)
+    hub.subscribe("a:1", outbox)
+    assert hub.publish(Change(uri="a:1")) is not None
+    assert len(outbox) == 1
+    assert "a watcher's own fault" in caplog.text

@@ -11,6 +11,7 @@ import trio.testing
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
 from mcptrio import App
+from mcptrio.server.endpoint import Endpoint
 from mcptrio.server.peer import Peer
 from mcptrio.wire import TransportStream, memory_transport_pair
 from tests.sources.rig import expect_no_tasks, expect_no_wants
@@ -198,10 +199,10 @@ class House:
         self._nursery = nursery
         self._wires: list[Wire] = []
 
-    async def stream(self, capacity: int = 65_536) -> TransportStream:
+    async def stream(self, capacity: int = 65_536, endpoint: Endpoint | None = None) -> TransportStream:
         """A connection in memory, before any byte."""
         ours, theirs = memory_transport_pair(capacity)
-        self.app.server.endpoints[0].connect(ours)
+        (endpoint or self.app.server.endpoints[0]).connect(ours)
         return TransportStream(theirs)
 
     async def connect(self, *, capacity: int = 65_536, initialized: bool = False) -> Wire:
@@ -231,7 +232,9 @@ class House:
     async def get(self, path: str, method: str = "GET") -> tuple[int, dict[str, str], str]:
         """A plain HTTP request: status, headers, body."""
         stream = await self.stream()
-        await stream.send_all(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        await stream.send_all(
+            f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+        )
         data = b""
         while chunk := await stream.receive_some():
             data += chunk

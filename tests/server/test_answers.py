@@ -10,6 +10,8 @@ from mcptrio import App
 from tests.server.rig import running
 from tests.server.work import BOTH, call, connect, text_of
 
+pytestmark = pytest.mark.unmeasured
+
 
 @BOTH
 @pytest.mark.parametrize(("number", "size"), [(20, 600_000), (64, 300_000)])

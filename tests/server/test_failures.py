@@ -62,7 +62,7 @@ async def test_a_result_that_is_too_large_is_refused_and_the_peer_goes_on(modern
         wire = await connect(home, modern)
         answer = await wire.call("tools/call", {"name": "much", "arguments": {"size": 60_000}}, modern=modern)
         assert reason_of(answer) == "result_too_large"
-        assert answer["error"]["data"]["limit"] == 49_984  # type: ignore[index]
+        assert answer["error"]["data"]["limit"] == 49_488  # type: ignore[index]
         answer = await wire.call("tools/call", {"name": "much", "arguments": {"size": 40_000}}, modern=modern)
         assert len(text_of(answer)) == 40_000
 

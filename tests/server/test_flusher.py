@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -237,8 +238,10 @@ class Gathering:
     def park(self, resume: object) -> None:
         self.parked.append(resume)
 
-    def push_frames(self, frames: bytes) -> None:
-        self.frames.append(frames)
+    frame = staticmethod(bytes)
+
+    def push_frames(self, frames: Sequence[bytes]) -> None:
+        self.frames.append(frames[0] if len(frames) == 1 else b"".join(frames))
 
 
 class Plain(Subscriber):

@@ -15,7 +15,7 @@ from mcptrio.wire import Listener
 async def test_a_listener_that_fails_ends_its_serve_with_the_cause_and_others_go_on(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def fail(self: Listener, sockets: list[trio.socket.SocketType]) -> None:
+    async def fail(self: Listener, sockets: list[trio.socket.SocketType], *, tls: object) -> None:
         await trio.lowlevel.checkpoint()
         raise OSError("injected")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 
 import pytest
 from hypothesis import given
@@ -92,6 +93,8 @@ async def test_all_pages_together_are_the_list(
         cursor_of("a", 1),
         cursor_of(1, "a", 2),
         cursor_of(1.5, "a"),
+        cursor_of("tools", 1, "a"),
+        cursor_of("tools", 1, [1]),
         base64.urlsafe_b64encode(b"[" * 100_000).decode(),
         base64.urlsafe_b64encode(b"[" + b"9" * 5000 + b',"a"]').decode(),
         base64.urlsafe_b64encode(b'[1,"\xff"]').decode(),
@@ -141,22 +144,42 @@ def test_an_unchanged_list_is_walked_once_in_order(items: list[str], size: int) 
     assert walk(items, size, {}) == items
 
 
-@given(
-    st.lists(st.text(max_size=3), unique=True, min_size=1, max_size=20),
-    st.integers(1, 5),
-    st.data(),
-)
-def test_what_stays_in_a_list_is_seen_whatever_is_removed_or_added(
-    items: list[str], size: int, data: st.DataObject
+@given(st.integers(1, 40), st.integers(1, 9), st.data())
+def test_what_stays_in_a_changing_list_comes_once_and_in_order(
+    count: int, size: int, data: st.DataObject
 ) -> None:
-    kept = [item for item in items if data.draw(st.booleans())]
-    added = data.draw(st.lists(st.text("Z", min_size=4, max_size=30), unique=True, max_size=5))
-    seen = walk(items, size, {data.draw(st.integers(1, 4)): kept + added})
-    survivors = [item for item in seen if item in kept]
-    # In order, none missed. (The last one given and what stood before it may have gone together: then the place
-    # counts, and some may be missed or come twice; that is all that a cursor without a list of its own can do.)
-    if set(items) == set(kept):
-        assert survivors == kept
+    items = [f"item{number}" for number in range(count)]
+    stays = set(items)
+    seen: list[str] = []
+    cursor: str | UnsetType = UNSET
+    for step in range(200):
+        chosen, cursor = page(items, "tools", cursor, size, str)
+        seen += chosen
+        if cursor is UNSET:
+            break
+        # Anything may go but one of the last eight given, and anything may come, anywhere.
+        anchor = data.draw(st.sampled_from(items[: items.index(seen[-1]) + 1][-8:]))
+        if step < 6:
+            gone = set(data.draw(st.lists(st.sampled_from(items), max_size=len(items)))) - {anchor}
+            items = [item for item in items if item not in gone]
+            for number in range(data.draw(st.integers(0, 4))):
+                items.insert(data.draw(st.integers(0, len(items))), f"new{step}.{number}")
+            stays -= gone
+    assert cursor is UNSET
+    assert [item for item in seen if item in stays] == [item for item in items if item in stays]
+
+
+@given(st.integers(12, 40), st.integers(1, 9), st.integers(1, 3))
+def test_when_all_that_was_given_last_is_gone_the_place_counts(count: int, size: int, pages: int) -> None:
+    items = [f"item{number}" for number in range(count)]
+    cursor: str | UnsetType = UNSET
+    for _ in range(pages):
+        _, cursor = page(items, "tools", cursor, size, str)
+        if cursor is UNSET:
+            return
+    given = size * pages
+    left = items[: max(given - 8, 0)] + items[given:]
+    assert page(left, "tools", cursor, count, str)[0] == items[given:]
 
 
 @given(st.text(max_size=30), st.integers(1, 5))
@@ -171,9 +194,21 @@ def test_any_cursor_gives_a_page_or_is_refused(cursor: str, size: int) -> None:
 
 @given(st.integers(-(10**30), 10**30), st.sampled_from(["a", "c", "z", ""]))
 def test_any_place_in_a_cursor_is_harmless(place: int, last: str) -> None:
-    raw = b'["tools",%d,"%b"]' % (place, last.encode())
+    mark = hashlib.blake2b(last.encode(), digest_size=6).hexdigest()
+    raw = b'["tools",%d,["%b"]]' % (place, mark.encode())
     chosen, _ = page(["a", "b", "c"], "tools", base64.urlsafe_b64encode(raw).decode(), 2, str)
     assert chosen in (["a", "b"], ["b", "c"], ["c"], [])
+
+
+def test_a_cursor_without_anything_given_begins_anew() -> None:
+    assert page(["a", "b"], "tools", cursor_of("tools", 7, []), 1, str)[0] == ["a"]
+
+
+def test_a_cursor_of_long_uris_is_short() -> None:
+    items = [f"x://{number:02}/" + "long" * 500 for number in range(20)]
+    _, cursor = page(items, "resources", UNSET, 10, str)
+    assert isinstance(cursor, str)
+    assert len(cursor) < 250
 
 
 def test_the_cursor_of_another_list_is_refused() -> None:

@@ -154,13 +154,13 @@ async def test_health_is_told() -> None:
         assert headers["content-type"].startswith("application/json")
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS"])
-async def test_a_request_that_is_no_upgrade_is_told_where_to_go(method: str) -> None:
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_a_request_that_names_no_session_is_told_what_there_is(method: str) -> None:
     async with running(App("house")) as home:
         status, headers, body = await home.get("/mcp", method)
-        assert status == 426
-        assert headers["upgrade"] == "websocket"
-        assert "ws://localhost/mcp" in body
+        assert status == 405
+        assert headers["allow"] == "POST"
+        assert "connect a WebSocket" in body
 
 
 @pytest.mark.parametrize("path", ["/", "/mcp/", "/metrics/x", "/MCP"])

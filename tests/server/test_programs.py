@@ -6,6 +6,7 @@ What may be sent is judged by the tap; here it is whether everything that is owe
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -29,6 +30,8 @@ from tests.server.rig import (
     running,
 )
 from tests.tap import payloads
+
+pytestmark = pytest.mark.unmeasured
 
 URIS = [f"a:{number}{'x' * 60}" for number in range(6)]
 SETTINGS = ServerSettings(limits=replace(Limits(), high_water=1500, max_pending=1_000_000))
@@ -185,8 +188,8 @@ def test_whatever_peers_do_each_is_told_the_last_change_of_what_it_asked_for(
             running_program = Program(home)
             push_frames = Peer.push_frames
 
-            def record(self: Peer, frames: bytes) -> None:
-                running_program.pushed(self, frames)
+            def record(self: Peer, frames: Sequence[bytes]) -> None:
+                running_program.pushed(self, b"".join(frames))
                 push_frames(self, frames)
 
             with pytest.MonkeyPatch.context() as patch:
