@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Collection
-from contextlib import AsyncExitStack, asynccontextmanager
+import os
+import ssl
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 from msgspec import UNSET
 
 from mcptrio import __version__
+from mcptrio.access import Access, Exposed, check_exposure
 from mcptrio.app.address import Address, CannotListen, open_sockets
 from mcptrio.app.declaring import Declaring
 from mcptrio.app.root import LIFESPAN_TIMEOUT, Root
 from mcptrio.app.run import run
+from mcptrio.app.stdio import Streams, taken_streams
+from mcptrio.app.unix_socket import open_unix_socket
+from mcptrio.app.wait_for_change import WaitForChange
 from mcptrio.catalog import Catalog
 from mcptrio.introspection import install
 from mcptrio.live import Changes, Hub, Pump
@@ -22,6 +29,7 @@ from mcptrio.protocol.types import Implementation
 from mcptrio.server import Server, ServerSettings
 from mcptrio.sources import Registry, SourceTree
 from mcptrio.supervision import Reports
+from mcptrio.wire.pipe import PipeTransport
 
 if TYPE_CHECKING:
     from mcptrio.client import Client
@@ -45,8 +53,13 @@ class App(Declaring):
         title: str | None = None,
         instructions: str | None = None,
         settings: ServerSettings | None = None,
+        access: Access | None = None,
+        wait_for_change: bool = False,
     ) -> None:
+        """`wait_for_change` offers the tool of that name, for hosts that do not act on updates."""
         self.name = name
+        self.access = Access() if access is None else access
+        """Who may come in by a socket, and how often."""
         self.settings = ServerSettings() if settings is None else settings
         catalog = Catalog(on_change=lambda kind: self.server.list_changes.changed(kind))
         super().__init__(Hub(), catalog, Registry(catalog))
@@ -66,8 +79,11 @@ class App(Declaring):
             self.settings,
             self.sources,
             reports,
+            self.access,
         )
         install(self.registry, self.hub, pump, self.server, self.sources, reports)
+        if wait_for_change:
+            WaitForChange(self.hub, self.catalog).offer()
         self._root = Root(self._run_root)
 
     # Changes
@@ -109,6 +125,9 @@ class App(Declaring):
         host: str = "127.0.0.1",
         port: int = 8765,
         *,
+        unix_socket: str | os.PathLike[str] | None = None,
+        tls: ssl.SSLContext | None = None,
+        anonymous: bool = False,
         allowed_hosts: Collection[str] = (),
         allowed_origins: Collection[str] = (),
         max_connections: int | None = None,
@@ -116,37 +135,81 @@ class App(Declaring):
     ) -> None:
         """Serve on a TCP port until cancelled: `address = await nursery.start(partial(app.serve, port=0))`.
 
+        With `unix_socket` it is a Unix socket at that path instead, open to this user alone. With `tls` clients speak
+        https and wss. Where others reach the address, `access` has tokens or `anonymous` says that everybody is meant.
+
         Requests must name a loopback host, the bound address or one of `allowed_hosts` (`*`: any), and an origin, where
         a browser sends one, of a loopback host or among `allowed_origins`. Cancelling ends all connections politely,
         within `settings.drain_timeout`: final results of listens, then close 1001.
 
         Raises:
-            OSError: the port cannot be bound.
+            ValueError: others reach the address, and neither tokens nor `anonymous` were given.
+            OSError: the address cannot be bound.
             Escalation: a part of the server could not be kept running.
         """
+        if unix_socket is None:
+            fix = "give App(access=Access(tokens)), or say anonymous=True"
+            check_exposure(host, tokens=self.access.tokens is not None, anonymous=anonymous, fix=fix)
+        serve = partial(
+            self.server.serve,
+            tls=tls,
+            allowed_hosts=allowed_hosts,
+            allowed_origins=allowed_origins,
+            max_connections=max_connections,
+        )
         async with self._root.hold():
-            sockets = await open_sockets(host, port)
-            await self.server.serve(
-                sockets,
-                allowed_hosts=allowed_hosts,
-                allowed_origins=allowed_origins,
-                max_connections=max_connections,
-                task_status=_Addressed(task_status, Address.of(host, sockets)),
-            )
+            if unix_socket is None:
+                sockets = await open_sockets(host, port)
+                address = Address.of(host, sockets, tls=tls is not None)
+                await serve(sockets, task_status=_Addressed(task_status, address))
+            else:
+                path = os.fspath(unix_socket)
+                with open_unix_socket(path) as sock:
+                    address = Address.of_unix_socket(path, tls=tls is not None)
+                    await serve([sock], task_status=_Addressed(task_status, address))
 
-    def run(self, host: str = "127.0.0.1", port: int = 8765) -> None:
+    async def serve_stdio(
+        self, streams: Streams | None = None, *, on_disconnected: Callable[[], None] = lambda: None
+    ) -> None:
+        """Serve the one client on this process's standard input and output until it closes them, or until cancelled.
+
+        The streams are taken for the protocol meanwhile (`mcptrio.app.stdio.taken_streams`), unless some are given. At the
+        end of input running requests are cancelled and `on_disconnected` is called; cancelling ends politely, as `serve`.
+
+        Raises:
+            NoStreams: (an OSError) standard input or output is closed.
+            Escalation: a part of the server could not be kept running.
+        """
+        with taken_streams() if streams is None else nullcontext(streams) as taken:
+            async with self._root.hold():
+                await self.server.serve_stdio(PipeTransport(*taken), on_disconnected=on_disconnected)
+
+    def run(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 8765,
+        *,
+        unix_socket: str | os.PathLike[str] | None = None,
+        tls: ssl.SSLContext | None = None,
+        anonymous: bool = False,
+    ) -> None:
         """Serve until SIGINT or SIGTERM: the whole program of a script that ends with `app.run()`.
 
-        The address is logged, on stderr unless the program has set up logging. See `mcptrio.app.run` for how it
-        ends. An address that cannot be listened on ends the program with a line that says so.
+        Takes what `serve` does. The address is logged, on stderr unless the program has set up logging. See
+        `mcptrio.app.run` for how it ends. An address that cannot be listened on ends the program with a line that
+        says so.
         """
         if not logging.getLogger().handlers:
             logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         try:
-            run(self, host=host, port=port)
+            run(self, host=host, port=port, unix_socket=unix_socket, tls=tls, anonymous=anonymous)
         except CannotListen as error:
-            said = f"cannot listen on {host}:{port}: {error.strerror}; try app.run(port=...)"
+            where = f"{host}:{port}" if unix_socket is None else f"unix:{os.fspath(unix_socket)}"
+            fix = "port" if unix_socket is None else "unix_socket"
+            said = f"cannot listen on {where}: {error.strerror}; try app.run({fix}=...)"
             raise SystemExit(said) from None
+        except Exposed as error:
+            raise SystemExit(str(error)) from None
 
     @property
     def stop_timeout(self) -> float:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from functools import partial
 from types import FrameType
 from typing import Protocol
@@ -46,6 +47,9 @@ class Servable(Protocol):
         host: str,
         port: int,
         *,
+        unix_socket: str | os.PathLike[str] | None,
+        tls: ssl.SSLContext | None,
+        anonymous: bool,
         allowed_hosts: Collection[str],
         allowed_origins: Collection[str],
         max_connections: int | None,
@@ -59,6 +63,9 @@ def run(
     *,
     host: str = "127.0.0.1",
     port: int = 8765,
+    unix_socket: str | os.PathLike[str] | None = None,
+    tls: ssl.SSLContext | None = None,
+    anonymous: bool = False,
     allowed_hosts: Collection[str] = (),
     allowed_origins: Collection[str] = (),
     on_ready: Callable[[Address], None] = lambda address: None,
@@ -69,12 +76,25 @@ def run(
     process at once; so does, with status 70, a part that overstays the deadlines of drain and lifespans by
     more than a second, since Trio cannot kill it.
 
+    Where and for whom it serves is said as to `App.serve`, which raises the same:
+
     Raises:
-        OSError: the port cannot be bound.
+        ValueError: others reach the address, and neither tokens nor `anonymous` were given.
+        OSError: the address cannot be bound.
         Escalation: a part of the server could not be kept running.
     """
+    serve = partial(
+        app.serve,
+        host,
+        port,
+        unix_socket=unix_socket,
+        tls=tls,
+        anonymous=anonymous,
+        allowed_hosts=allowed_hosts,
+        allowed_origins=allowed_origins,
+    )
     try:
-        trio.run(partial(_main, app, host, port, allowed_hosts, allowed_origins, on_ready))
+        trio.run(_main, app, serve, on_ready)
     except BaseExceptionGroup as group:
         # Nurseries wrap; whoever runs a program wants the one error that ended it.
         error = sole(group)
@@ -82,23 +102,10 @@ def run(
 
 
 async def _main(
-    app: Servable,
-    host: str,
-    port: int,
-    allowed_hosts: Collection[str],
-    allowed_origins: Collection[str],
-    on_ready: Callable[[Address], None],
+    app: Servable, serve: Callable[..., Awaitable[None]], on_ready: Callable[[Address], None]
 ) -> None:
     files = raise_nofile_limit()
     cap = max(1, min(app.settings.limits.max_connections, files - _SPARE_FILES))
-    serve = partial(
-        app.serve,
-        host,
-        port,
-        allowed_hosts=allowed_hosts,
-        allowed_origins=allowed_origins,
-        max_connections=cap,
-    )
     # The deadlines of everything that has one, and a second for what has none.
     watchdog = threading.Timer(app.stop_timeout + 1.0, _overstayed)
     watchdog.daemon = True
@@ -110,7 +117,7 @@ async def _main(
                 nursery.start_soon(_stop_on_signal, signals, stopping)
                 with stopping:
                     async with trio.open_nursery() as serving:
-                        address = await serving.start(serve)
+                        address = await serving.start(partial(serve, max_connections=cap))
                         # What lives now lives for ever: the collector need not look at it again.
                         gc.collect()
                         gc.freeze()

@@ -12,6 +12,7 @@ from mcptrio.live.feed import Feed, SourceState
 from mcptrio.live.hub import MEMBERSHIP, Hub, HubStatistics
 from mcptrio.live.outbox import Delivery, Outbox, OutboxStatistics
 from mcptrio.live.pump import Pump
+from mcptrio.live.recent import InvalidCursor, RecentChanges
 from mcptrio.live.uri import InvalidUri, check_uri
 
 __all__ = [
@@ -23,10 +24,12 @@ __all__ = [
     "Feed",
     "Hub",
     "HubStatistics",
+    "InvalidCursor",
     "InvalidUri",
     "Outbox",
     "OutboxStatistics",
     "Pump",
+    "RecentChanges",
     "SourceState",
     "check_uri",
 ]

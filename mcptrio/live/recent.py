@@ -15,7 +15,7 @@ _CURSOR = re.compile(r"([0-9a-f]{16})\.([0-9]{1,18})", re.ASCII)
 
 
 class InvalidCursor(ValueError):
-    """A cursor that was never given out."""
+    """A string that is no cursor, or one that was not given out yet."""
 
 
 class RecentChanges:

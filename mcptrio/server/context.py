@@ -152,10 +152,10 @@ class RequestContext(Context):
             )
         self._reply.push(payload)
 
-    async def close_stream(self) -> None:
+    async def close_stream(self, *, retry: float = 1.0) -> None:
         """See `Context.close_stream`. A checkpoint in any case."""
         await self._reply.wait_not_behind()
-        self._reply.close_stream()
+        self._reply.close_stream(retry)
 
     async def ask(self, question: Question[T], *, key: str | None = None) -> T:
         """See `Context.ask`. A checkpoint in any case."""

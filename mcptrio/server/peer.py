@@ -80,16 +80,19 @@ class Peer:
         frame: Callable[[bytes], bytes] = text_frame,
         principal: str | None = None,
         address: str = "",
+        grace: float = 0.0,
     ) -> None:
         """`changed` is called when the peer says who it is, and when its session or a listen begins or ends.
 
         `frame` makes a message the bytes that `wire.push_frame` takes. `address` is where the peer comes from, without
-        what differs between its connections.
+        what differs between its connections. `grace` is how long (s) running requests may still be answered when the peer
+        says that it will send no more.
         """
         self.name = name
         self.wire = wire
         self.changed = changed
         self.frame = frame
+        self._grace = grace
         self.since = trio.current_time()
         self.revision: Revision | None = None
         """What it speaks: the revision of its session; without one, of its requests; None before the first."""
@@ -130,6 +133,8 @@ class Peer:
                         received(self, data)
                         if number % _FAIRNESS == 0:
                             await trio.lowlevel.checkpoint()
+                if self._grace:
+                    await self._wait_idle(self._grace)
             finally:
                 self._ending = True
                 disconnected(self)
@@ -227,9 +232,12 @@ class Peer:
 
     async def drain(self, patience: float) -> None:
         """End politely: running requests get `patience` seconds, then the wire is closed with 1001."""
+        await self._wait_idle(patience)
+        self.wire.close(GOING_AWAY, "the server is shutting down")
+        await self.wire.wait_closed()
+
+    async def _wait_idle(self, patience: float) -> None:
         if self.requests:
             self._idle = trio.Event()
             with trio.move_on_after(patience):
                 await self._idle.wait()
-        self.wire.close(GOING_AWAY, "the server is shutting down")
-        await self.wire.wait_closed()

@@ -85,7 +85,13 @@ class ReadCache:
                 raise _same(outcome.error)
             if outcome.contents is not None:
                 self._coalesced += 1
-                return outcome.contents, max(0.0, outcome.until - trio.current_time())
+                return outcome.contents, self._good_for(found, outcome.contents)
+
+    def _good_for(self, run: Run, contents: list[ResourceContents]) -> float:
+        # It may have changed between the end of the run and this step of one who has waited.
+        now = trio.current_time()
+        kept = self._table.find(run.uri, run.scope, run.offered, now)
+        return kept.until - now if isinstance(kept, Kept) and kept.contents is contents else 0.0
 
     def _changed(self, entry: Entry) -> None:
         self._table.drop(entry.change.uri)
@@ -94,11 +100,10 @@ class ReadCache:
         self._misses += 1
         contents: list[ResourceContents] | None = None
         refused: RpcError | None = None
-        good_for = 0.0
         try:
             contents = await read()
-            if self._table.keep(run, contents, trio.current_time() + seconds):
-                good_for = seconds
+            current = self._table.keep(run, contents, trio.current_time() + seconds)
+            return contents, seconds if current else 0.0
         except RpcError as error:
             refused = error
             raise
@@ -108,9 +113,7 @@ class ReadCache:
             if outcome is not None:
                 outcome.contents = contents
                 outcome.error = refused
-                outcome.until = trio.current_time() + good_for
                 outcome.ended.set()
-        return contents, good_for
 
     def clear(self) -> None:
         """Everything may have changed: keep nothing. Runs go on for those who wait for them already."""
@@ -131,13 +134,12 @@ class ReadCache:
 class _Outcome:
     """How a run ended, for those who wait; with neither contents nor an error they are to try themselves."""
 
-    __slots__ = ("contents", "ended", "error", "until")
+    __slots__ = ("contents", "ended", "error")
 
     def __init__(self) -> None:
         self.ended = trio.Event()
         self.contents: list[ResourceContents] | None = None
         self.error: RpcError | None = None
-        self.until = 0.0
 
 
 def _same(error: RpcError) -> RpcError:

@@ -55,7 +55,7 @@ class SharedContext(Context):
         """A checkpoint."""
         await trio.lowlevel.checkpoint()
 
-    async def close_stream(self) -> None:
+    async def close_stream(self, *, retry: float = 1.0) -> None:
         """A checkpoint."""
         await trio.lowlevel.checkpoint()
 

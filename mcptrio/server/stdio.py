@@ -21,6 +21,7 @@ from mcptrio.wire.stdio import StdioWire, line
 _log = get_logger("mcptrio.server")
 
 NAME = "stdio"
+NORMAL = 1000
 
 
 class Stdio:
@@ -109,11 +110,19 @@ class Stdio:
                 )
                 self._sweeper.add(wire)
                 peer = self._peer = self._peers[name] = Peer(
-                    wire, name, settings.limits.high_water, traffic.peer_changed, frame=line, address=NAME
+                    wire,
+                    name,
+                    settings.limits.high_water,
+                    traffic.peer_changed,
+                    frame=line,
+                    address=NAME,
+                    # Who writes requests into a pipe and closes it wants the answers.
+                    grace=settings.drain_requests,
                 )
                 traffic.peer_changed()
                 try:
                     await peer.run(self._dispatch.received, self._disconnected)
+                    wire.close(NORMAL, "end of input")
                     await wire.wait_closed()
                 finally:
                     wire.abort()

@@ -16,7 +16,7 @@ import trio
 
 from mcptrio.wire.dial import Endpoint
 
-__all__ = ["Answer", "HttpClient", "HttpFailure"]
+__all__ = ["Answer", "CannotConnect", "HttpClient", "HttpFailure"]
 
 KEEP = 4.0
 """Seconds that an unused connection is kept: fewer than servers keep theirs."""
@@ -33,6 +33,10 @@ _Event: TypeAlias = h11.Event | type[h11.PAUSED]
 
 class HttpFailure(OSError):
     """No answer, or one that broke off or is larger than its bound. The message says why."""
+
+
+class CannotConnect(HttpFailure):
+    """There is nobody to ask."""
 
 
 class Answer:
@@ -101,7 +105,7 @@ class HttpClient:
         """Send a request, wait for the head of its answer. How long that may take is the caller's to bound.
 
         Raises:
-            HttpFailure: no connection, a request that the server does not take within the send timeout, or an
+            CannotConnect: no connection. HttpFailure: a request that the server does not take within the send timeout, or an
                 answer that is no HTTP.
         """
         connection = await self._take()
@@ -132,7 +136,7 @@ class HttpClient:
         try:
             return _Connection(await self._connect())
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            raise HttpFailure(str(error) or type(error).__name__) from error
+            raise CannotConnect(str(error) or type(error).__name__) from error
 
     async def aclose(self) -> None:
         """Close the connections that are not in use. Those in use end with their requests."""
@@ -180,11 +184,18 @@ class _Connection:
         return bytes(event.data) if isinstance(event, h11.Data) else b""
 
     async def _event(self) -> _Event:
+        data: bytes | None = None
         try:
             while (event := self._h11.next_event()) is h11.NEED_DATA:
-                self._h11.receive_data(await self.stream.receive_some(_CHUNK))
+                data = bytes(await self.stream.receive_some(_CHUNK))
+                self._h11.receive_data(data)
         except h11.RemoteProtocolError as error:
-            raise HttpFailure(f"the answer broke off, or is no HTTP: {error}") from error
+            why = (
+                f"the answer is no HTTP: {error}"
+                if data != b""
+                else "the connection was closed without an answer"
+            )
+            raise HttpFailure(why) from error
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise HttpFailure("the connection broke") from error
         assert event is not h11.NEED_DATA

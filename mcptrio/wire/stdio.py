@@ -15,7 +15,7 @@ from mcptrio.wire.link import Link
 
 __all__ = ["LineSplitter", "StdioWire", "line"]
 
-_NORMAL, _ABNORMAL, _POLICY = 1000, 1006, 1008
+_ABNORMAL, _POLICY = 1006, 1008
 
 
 def line(payload: bytes) -> bytes:
@@ -88,8 +88,8 @@ class StdioWire:
 
     How it ends, first come first served; `close_code` and `close_reason` say which it was, in a WebSocket's codes:
 
-    - the client's bytes end (1000): what is pending still goes out, within `close_timeout`;
-    - `close`: the same;
+    - `close`, also by whoever reads when the client's bytes have ended: what is pending still goes out, within
+      `close_timeout`;
     - the client is too slow: 1008 "too far behind" with `max_pending` bytes pending, 1008 "stalled" when it accepts no
       byte for `stall_timeout`;
     - nothing can be sent or received any more (the client has closed its end), or `abort` is called: 1006.
@@ -154,8 +154,7 @@ class StdioWire:
             if lines and self.close_code is None:
                 return lines
         if self._input_ended:
-            self.close(_NORMAL, "end of input")
-            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()  # what is still to be said may be said: whoever reads this closes
         else:
             await self._ended.wait()
         return []

@@ -46,7 +46,9 @@ async def get(address: Address, path: str, host: str | None = None, origin: str 
     stream = await trio.open_tcp_stream(address.host, address.port)
     async with stream:
         name = f"{address.host}:{address.port}" if host is None else host
-        lines = [f"GET {path} HTTP/1.1", f"Host: {name}", *([] if origin is None else [f"Origin: {origin}"])]
+        lines = [f"GET {path} HTTP/1.1", f"Host: {name}", "Connection: close"]
+        if origin is not None:
+            lines.append(f"Origin: {origin}")
         await stream.send_all("\r\n".join([*lines, "", ""]).encode())
         data = b""
         while chunk := await stream.receive_some():
@@ -67,7 +69,7 @@ async def test_it_serves_on_a_port_that_the_system_picks_until_it_is_cancelled()
                 assert (await updates.__anext__()).uri == "a:1"
         assert await get(address, "/healthz") == 200
         assert await get(address, "/metrics") == 200
-        assert await get(address, "/mcp") == 426
+        assert await get(address, "/mcp") == 405
         assert await get(address, "/mcp", host="evil.example") == 403
         nursery.cancel_scope.cancel()
     expect_nothing_left(app)
@@ -130,7 +132,7 @@ async def test_a_port_in_use_is_an_os_error() -> None:
             await app.serve(port=taken.getsockname()[1])
     expect_nothing_left(app)
     with pytest.raises(OSError):
-        await app.serve("no.such.host.invalid", 0)
+        await app.serve("no.such.host.invalid", 0, anonymous=True)
 
 
 async def test_two_addresses_of_one_app_share_the_hub() -> None:
@@ -361,6 +363,6 @@ async def test_running_is_serving_until_a_signal() -> None:
         # Its watchdog would end this process.
         patch.setattr(sys.modules["mcptrio.app.run"], "_overstayed", lambda: None)
         with trio.fail_after(20):
-            await _main(app, "127.0.0.1", 0, (), (), ready)
+            await _main(app, partial(app.serve, port=0), ready)
     assert len(addresses) == 1
     expect_nothing_left(app)

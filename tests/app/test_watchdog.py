@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
+import ssl
 import subprocess
 import sys
 import textwrap
@@ -120,6 +122,9 @@ class Served:
         host: str,
         port: int,
         *,
+        unix_socket: str | os.PathLike[str] | None,
+        tls: ssl.SSLContext | None,
+        anonymous: bool,
         allowed_hosts: Collection[str],
         allowed_origins: Collection[str],
         max_connections: int | None,

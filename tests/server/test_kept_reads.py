@@ -177,7 +177,7 @@ def test_the_weight_counts_what_is_beside_the_text() -> None:
         uri="a:1", blob="AAAA", annotations=Annotations(priority=1), meta={"note": "x" * 1000}
     )
     table = KeptReads(ENOUGH)
-    weights = []
+    weights: list[int] = []
     for each in (plain, dressed, plain):
         before = table.bytes
         run = table.begin(f"a:{len(weights)}", None, 1)

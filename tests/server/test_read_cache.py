@@ -63,13 +63,14 @@ async def test_what_was_read_is_given_again_until_its_time_is_over() -> None:
     desk = Desk()
     assert await desk.read() == (0, SECONDS)
     await trio.sleep(4)
-    assert await desk.read() == (0, pytest.approx(SECONDS - 4))
+    assert (await desk.read())[1] == pytest.approx(SECONDS - 4)
     await trio.sleep(5.5)
-    assert await desk.read() == (0, pytest.approx(0.5))
+    assert (await desk.read())[1] == pytest.approx(0.5)
     assert desk.runs == 1
     await trio.sleep(0.75)
     assert await desk.read() == (0, SECONDS)
     assert desk.runs == 2
+    assert desk.answers == [0] * 4
     desk.expect_nothing_left()
 
 
@@ -127,6 +128,24 @@ async def test_what_changed_while_it_was_read_is_good_for_no_time() -> None:
         desk.publish()
     assert good == [0, 0]
     assert desk.cache.statistics().entries == 0
+
+
+async def test_what_changed_between_the_end_of_the_run_and_an_answer_is_good_for_no_time() -> None:
+    desk = Desk()
+    good: list[float] = []
+
+    async def first() -> None:
+        await desk.read()
+        desk.publish()
+
+    async def second() -> None:
+        good.append((await desk.read())[1])
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(first)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(second)
+    assert (good, desk.runs) == ([0], 1)
 
 
 async def test_a_publish_drops_what_is_kept_before_any_subscriber_hears_of_it() -> None:

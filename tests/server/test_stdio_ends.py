@@ -15,7 +15,18 @@ from tests.server.rig import TAG, expect_nothing_left, request, updated
 Clock = trio.testing.MockClock
 
 
-async def test_the_end_of_input_cancels_what_runs_and_ends_what_is_listened_to(autojump_clock: Clock) -> None:
+async def test_what_is_answered_soon_after_the_end_of_input_arrives(autojump_clock: Clock) -> None:
+    async with connected(house()) as host:
+        await host.send(request(1, "tools/call", {"name": "wait", "arguments": {"seconds": 0.5}}, modern=True))
+        await host.stream.send_eof()
+        assert (await host.receive())["id"] == 1
+        assert await host.receive_or_end() is None
+        assert trio.current_time() == 0.5
+
+
+async def test_the_end_of_input_cancels_what_takes_longer_and_ends_what_is_listened_to(
+    autojump_clock: Clock,
+) -> None:
     app = house()
     async with connected(app) as host:
         await host.listen(1, "a:1")
@@ -26,7 +37,7 @@ async def test_the_end_of_input_cancels_what_runs_and_ends_what_is_listened_to(a
         before = trio.current_time()
         await host.stream.send_eof()
         await host.served.wait()
-        assert trio.current_time() == before
+        assert trio.current_time() == before + app.settings.drain_requests
         app.updated_nowait("a:1")
         assert await host.receive_or_end() is None
 

@@ -212,7 +212,7 @@ async def test_a_reading_that_is_cancelled_leaves_a_connection_that_ends_with_it
 async def test_a_body_of_many_tiny_chunks_keeps_nobody_waiting(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    rig, client, reader = make(nursery, Limits())
+    _rig, client, reader = make(nursery, Limits())
     steps = 0
 
     async def count() -> None:

@@ -5,7 +5,7 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from mcptrio.wire import EventKind, Exchange, Limits
+from mcptrio.wire import EventKind, Exchange, Limits, Refused
 from tests.wire.rig import TEXT, Client, Rig, close_frame, echo, frame, upgrade_request
 
 
@@ -243,8 +243,6 @@ async def test_a_listener_that_is_closing_lets_the_idle_go_and_ends_the_others_w
 async def test_a_request_may_be_refused_by_its_route(
     nursery: trio.Nursery, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from mcptrio.wire import Refused
-
     async def guarded(exchange: Exchange) -> None:
         async with trio.open_nursery():  # which wraps what is raised in it
             raise Refused(401, "no_token", "Who are you?\n", [("WWW-Authenticate", "Bearer")])

@@ -8,7 +8,7 @@ import trio.testing
 from trio.testing import MockClock
 
 from mcptrio.wire import EventKind, Exchange, Limits, ResponseStream
-from mcptrio.wire.sse import LAST_CHUNK, chunk, event, event_frame
+from mcptrio.wire.sse import chunk, event, event_frame
 from tests.wire.rig import Client, Rig, echo
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -131,7 +131,7 @@ async def test_a_finished_stream_that_is_cancelled_before_it_has_left_is_cut_too
     autojump_clock: MockClock,
 ) -> None:
     async with trio.open_nursery() as nursery:
-        rig, client, stream, route = await open_stream(nursery, capacity=100)
+        rig, _client, stream, route = await open_stream(nursery, capacity=100)
         stream.finish(b"x" * 1000)
         assert stream.pending_bytes
         route.release.set()

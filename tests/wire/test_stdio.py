@@ -112,6 +112,7 @@ class House:
     async def receive(self) -> None:
         while lines := await self.wire.receive():
             self.lines += lines
+        self.wire.close(1000, "end of input")
         self.ended.set()
 
     async def end(self) -> tuple[int | None, str]:

@@ -87,6 +87,8 @@ class SessionPeer(Peer):
                 on_stream=self._streaming,
                 on_over=lambda reply: self._replies.pop(reply.stream, None),
             )
+            if self._settings.stream_after <= 0 and isinstance(message, Request):
+                reply.commit()
             dispatch.take(self, message, reply)
             if not isinstance(message, Request):
                 response.respond(202, b"")
