@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import jsonschema_rs
 
@@ -67,7 +68,7 @@ CODES = {-32700, -32600, -32601, -32602, -32603, -32020, -32021, -32022}
 Key = tuple[type, object]
 
 
-def _refuse(uri: str) -> object:
+def _refuse(uri: str) -> NoReturn:
     raise AssertionError(f"the schema refers outside: {uri}")
 
 

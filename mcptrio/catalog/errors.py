@@ -5,6 +5,8 @@
 | `ToolError` | result with `isError` and its text | unexpected |
 | `ResourceNotFound` | result with `isError` | resource not found, `data.uri` |
 | `InvalidArgument` | result with `isError`, names the argument | -32602 |
+| `MissingCapability` | 2026-07-28: -32021, 2025-11-25: result with `isError` | -32021 |
+| `QuestionFailed`, `Declined` | result with `isError` and its text | -32603 with `data.reason: unanswered` |
 | anything else | result with `isError` and a correlation id only | -32603 with `data.correlationId` |
 
 An exception group with a single member, at any depth, counts as that member. `trio.Cancelled` is never

@@ -8,8 +8,9 @@ from __future__ import annotations
 import secrets
 
 from mcptrio.catalog.errors import InvalidArgument, ResourceNotFound
+from mcptrio.catalog.questions import MissingCapability, QuestionFailed
 from mcptrio.log import get_logger
-from mcptrio.protocol import Failure, RpcError
+from mcptrio.protocol import Failure, Refusal, RpcError
 
 log = get_logger("mcptrio.catalog")
 
@@ -40,8 +41,17 @@ def refusal(kind: str, name: str, error: Exception) -> RpcError:
         return not_found(single.uri)
     if isinstance(single, InvalidArgument):
         return RpcError.of(Failure.INVALID_PARAMS, str(single))
+    if isinstance(single, MissingCapability):
+        return incapable(single)
+    if isinstance(single, QuestionFailed):
+        return RpcError.refused(Refusal.UNANSWERED, str(single))
     correlation_id = report(kind, name, error)
     return RpcError.of(Failure.INTERNAL, "Internal error", data={"correlationId": correlation_id})
+
+
+def incapable(error: MissingCapability) -> RpcError:
+    """The error for a client that has not declared what it would have to be asked."""
+    return RpcError.of(Failure.MISSING_CAPABILITY, str(error), data={"requiredCapabilities": error.required})
 
 
 def not_found(uri: str) -> RpcError:

@@ -102,6 +102,11 @@ def read_signature(function: Function, injectable: Iterable[object] = ()) -> Sig
         bare = without_metadata(annotation)
         question = declared(where, parameter.name, annotation)
         if question is not None:
+            if parameter.default is not parameter.empty:
+                raise DeclarationError(
+                    f"{where}: parameter `{parameter.name}` is asked for, so it has no default; remove it, and take an "
+                    "`Elicited[...]` to go on without an answer"
+                )
             asked.append(question)
         elif bare is Context:
             context.append(parameter.name)

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from mcptrio.cli.configured import configured_app, load_or_explain
+from mcptrio.cli.configured import configured_app, doubts_of, load_or_explain, tls_or_explain
 from mcptrio.cli.exits import Exit, say
 from mcptrio.cli.printing import print_text
 from mcptrio.config import Config, dotted
@@ -46,8 +46,9 @@ def check(
         print_text(msgspec.json.format(msgspec.json.encode(rows), indent=2).decode() + "\n")
     else:
         print_text(table_of(rows))
-    configured_app(config)
-    for doubt in config.doubts():
+    app = configured_app(config, environ)
+    tls_or_explain(config)
+    for doubt in doubts_of(config, app.access):
         say(f"mcptrio: {doubt}")
     if not as_json:
         print_text(f"{file}: valid\n")

@@ -10,21 +10,24 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from mcptrio import __version__
+from mcptrio.cli.client_flags import ClientFlags, TokenFlags, token_of
 from mcptrio.cli.exits import Exit, UserError
 from mcptrio.cli.printing import print_text
+from mcptrio.cli.server_flags import ServerFlags
 
 if TYPE_CHECKING:
     from mcptrio.cli.remote import Remote
 
 Json = Annotated[bool, Parameter(negative=())]
-Names = Annotated[list[str] | None, Parameter(negative=())]
-Revision = Literal["auto", "2025-11-25", "2026-07-28"]
-Url = Annotated[str, Parameter(help="http:// or ws:// URL, or host:port; the path is /mcp unless given.")]
+Url = Annotated[
+    str,
+    Parameter(help="http:// or ws:// URL, host:port (WebSocket), or stdio:COMMAND. Path: /mcp unless given."),
+]
 
 SERVERS = Group("Run a server")
 CLIENTS = Group("Talk to a server")
@@ -109,12 +112,8 @@ def serve(
     target: Annotated[str | None, Parameter(name="CONFIG.toml|module:app")] = None,
     /,
     *,
-    host: str | None = None,
-    port: int | None = None,
-    allow_host: Names = None,
-    allow_origin: Names = None,
-    log_level: str | None = None,
-    log_format: str | None = None,
+    stdio: Json = False,
+    server: ServerFlags = ServerFlags(),  # noqa: B008 - it is frozen
 ) -> int:
     """Run a server from a configuration file, or of an App in a Python module.
 
@@ -124,30 +123,19 @@ def serve(
     handlers have; with exit code 70 if one of them would not stop within its
     deadline. A second signal ends it at once.
 
-    A flag stands over the environment (MCP_LOG_LEVEL, MCP_MAX_CONNECTIONS),
-    that over the file.
+    A flag stands over the environment (MCP_LOG_LEVEL, MCP_MAX_CONNECTIONS,
+    MCP_RATE_LIMIT such as 100/s, MCP_TOKENS), that over the file.
 
     Parameters
     ----------
     target
         A TOML file, or an App such as weather:app, looked for from the working directory.
-    host
-        Address to listen on. [default: 127.0.0.1]
-    port
-        Port to listen on; 0 picks a free one. [default: 8765]
-    allow_host
-        Host name that clients may use; repeat it for more; * allows any. Needed beyond loopback addresses.
-    allow_origin
-        Web origin that may connect, beside those of this machine; repeat it for more.
-    log_level
-        debug, info, warning or error. [default: info]
-    log_format
-        console, or json for a line of JSON per event. [default: console]
+    stdio
+        Speak MCP on standard input and output, with the one client that started this, and listen nowhere.
     """
     from mcptrio.cli.serve import serve
 
-    flags = _server_flags(host, port, allow_host, allow_origin, log_level, log_format)
-    return serve(target, flags=flags, environ=os.environ)
+    return serve(target, flags=server.given(), environ=os.environ, stdio=stdio)
 
 
 @app.command(group=SERVERS)
@@ -155,12 +143,7 @@ def check(
     config: Annotated[Path, Parameter(name="CONFIG.toml")],
     /,
     *,
-    host: str | None = None,
-    port: int | None = None,
-    allow_host: Names = None,
-    allow_origin: Names = None,
-    log_level: str | None = None,
-    log_format: str | None = None,
+    server: ServerFlags = ServerFlags(),  # noqa: B008 - it is frozen
     json: Json = False,
 ) -> int:
     """Validate a configuration, and show each value and where it comes from.
@@ -172,25 +155,12 @@ def check(
     ----------
     config
         A TOML file.
-    host
-        As for serve.
-    port
-        As for serve.
-    allow_host
-        As for serve.
-    allow_origin
-        As for serve.
-    log_level
-        As for serve.
-    log_format
-        As for serve.
     json
         Write JSON.
     """
     from mcptrio.cli.check import check
 
-    flags = _server_flags(host, port, allow_host, allow_origin, log_level, log_format)
-    return check(config, flags=flags, environ=os.environ, as_json=json)
+    return check(config, flags=server.given(), environ=os.environ, as_json=json)
 
 
 @app.command(group=CLIENTS)
@@ -201,8 +171,7 @@ def watch(
     json: Json = False,
     exec: str | None = None,
     exec_concurrency: int = 1,
-    revision: Revision = "auto",
-    timeout: float = 30.0,
+    client: ClientFlags = ClientFlags(),  # noqa: B008 - it is frozen
 ) -> int:
     """Subscribe to resources, and write a line or run a command for each change.
 
@@ -226,10 +195,6 @@ def watch(
         A shell's command to run for each change.
     exec_concurrency
         How many commands may run at once; 1 keeps the order of the changes.
-    revision
-        Protocol revision to speak.
-    timeout
-        Seconds to wait for the server.
     """
     from mcptrio.cli.output import Output
     from mcptrio.cli.remote import run_until_signal
@@ -238,8 +203,8 @@ def watch(
     if not uris:
         raise UserError("name at least one resource to watch: mcptrio watch URL URI...")
     if exec is not None:
-        return _watch_exec(_remote(url, revision, timeout), uris, exec, exec_concurrency, as_json=json)
-    remote = _remote(url, revision, timeout)
+        return _watch_exec(_remote(url, client), uris, exec, exec_concurrency, as_json=json)
+    remote = _remote(url, client)
     return run_until_signal(lambda: watch(remote, uris, Output(), as_json=json), Exit.OK)
 
 
@@ -263,8 +228,7 @@ def call(
     /,
     *arguments: Annotated[str, Parameter(name="NAME=VALUE")],
     json: Json = False,
-    revision: Revision = "auto",
-    timeout: float = 30.0,
+    client: ClientFlags = ClientFlags(),  # noqa: B008 - it is frozen
 ) -> int:
     """Call a tool, and write what it returns. Exit code 5 when the tool reports an error.
 
@@ -276,16 +240,12 @@ def call(
         Arguments: text where the tool wants text, else JSON, such as days=3 or tags='["a"]'.
     json
         Write the structured result as JSON.
-    revision
-        Protocol revision to speak.
-    timeout
-        Seconds to wait for the server.
     """
     from mcptrio.cli.call import call
     from mcptrio.cli.output import Output
     from mcptrio.cli.remote import run_until_signal
 
-    remote = _remote(url, revision, timeout)
+    remote = _remote(url, client)
     return run_until_signal(lambda: call(remote, tool, arguments, Output(), as_json=json), Exit.INTERRUPTED)
 
 
@@ -296,8 +256,7 @@ def read(
     /,
     *,
     json: Json = False,
-    revision: Revision = "auto",
-    timeout: float = 30.0,
+    client: ClientFlags = ClientFlags(),  # noqa: B008 - it is frozen
 ) -> int:
     """Read a resource, and write what it holds as it is: text or bytes.
 
@@ -307,59 +266,59 @@ def read(
         URI of the resource.
     json
         Write the whole result as JSON.
-    revision
-        Protocol revision to speak.
-    timeout
-        Seconds to wait for the server.
     """
     from mcptrio.cli.call import read
     from mcptrio.cli.output import Output
     from mcptrio.cli.remote import run_until_signal
 
-    remote = _remote(url, revision, timeout)
+    remote = _remote(url, client)
     return run_until_signal(lambda: read(remote, uri, Output(), as_json=json), Exit.INTERRUPTED)
 
 
 @app.command(group=CLIENTS)
-def inspect(url: Url, /, *, json: Json = False, revision: Revision = "auto", timeout: float = 30.0) -> int:
+def inspect(url: Url, /, *, json: Json = False, client: ClientFlags = ClientFlags()) -> int:  # noqa: B008
     """Show who a server is and what it offers: tools, resources, templates, prompts.
 
     Parameters
     ----------
     json
         Write JSON.
-    revision
-        Protocol revision to speak.
-    timeout
-        Seconds to wait for the server.
     """
     from mcptrio.cli.inspect import inspect
     from mcptrio.cli.output import Output
     from mcptrio.cli.remote import run_until_signal
 
-    remote = _remote(url, revision, timeout)
+    remote = _remote(url, client)
     return run_until_signal(lambda: inspect(remote, Output(), as_json=json), Exit.INTERRUPTED)
 
 
-def _server_flags(
-    host: str | None,
-    port: int | None,
-    allow_host: list[str] | None,
-    allow_origin: list[str] | None,
-    log_level: str | None,
-    log_format: str | None,
-) -> dict[str, object]:
-    return {
-        "--host": host,
-        "--port": port,
-        "--allow-host": allow_host,
-        "--allow-origin": allow_origin,
-        "--log-level": log_level,
-        "--log-format": log_format,
-    }
+@app.command(group=CLIENTS)
+def bridge(
+    url: Url,
+    /,
+    *,
+    token: TokenFlags = TokenFlags(),  # noqa: B008 - it is frozen
+    timeout: float = 30.0,
+) -> int:
+    """Be a stdio MCP server that carries everything to another server, and back.
+
+    For hosts that only start programs. Both protocol revisions pass as they
+    are. After a lost connection it connects again, subscribes again, and tells
+    the host of one update for each subscribed resource; a request that was
+    under way is answered with an error. Ends when standard input does.
+
+    Parameters
+    ----------
+    timeout
+        Seconds to wait for a connection.
+    """
+    from mcptrio.cli.bridge import bridge
+
+    flags = ClientFlags(token_env=token.token_env, token_file=token.token_file, timeout=timeout)
+    return bridge(_remote(url, flags))
 
 
-def _remote(url: str, revision: str, timeout: float) -> Remote:
+def _remote(url: str, flags: ClientFlags) -> Remote:
     """The server of a client's command, and this process made ready to talk to it."""
     from mcptrio.cli.log import LEVELS, set_up_logging
     from mcptrio.cli.remote import Remote
@@ -367,7 +326,8 @@ def _remote(url: str, revision: str, timeout: float) -> Remote:
     level = os.environ.get("MCP_LOG_LEVEL", "").strip().lower() or "error"
     if level not in LEVELS:
         raise UserError(f"MCP_LOG_LEVEL: `{level}` is none of {', '.join(LEVELS)}")
-    if not 0 < timeout < 1e6:
+    if not 0 < flags.timeout < 1e6:
         raise UserError("--timeout must be a number of seconds above 0")
+    token = None if url.startswith("stdio:") else token_of(flags, os.environ)
     set_up_logging(level)
-    return Remote(url=url, revision=revision, timeout=timeout)
+    return Remote(url=url, revision=flags.revision, timeout=flags.timeout, token=token)

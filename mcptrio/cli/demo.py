@@ -13,8 +13,9 @@ from pathlib import Path
 import msgspec
 import trio
 
+from mcptrio.access import Access
 from mcptrio.app import Address, App
-from mcptrio.cli.configured import load_or_explain
+from mcptrio.cli.configured import access_or_explain, load_or_explain
 from mcptrio.cli.exits import Exit, UserError
 from mcptrio.cli.log import set_up_logging
 from mcptrio.cli.output import Output
@@ -60,7 +61,8 @@ def demo(
     quiet = {} if environ.get("MCP_LOG_LEVEL", "").strip() else {"--log-level": "warning"}
     config = load_or_explain(None, flags={**quiet, **flags, "--port": wanted}, environ=environ)
     set_up_logging(config.server.log_level, config.server.log_format)
-    app = demo_app(output or Output(), seconds=seconds, settings=server_settings(config.server))
+    settings, access = server_settings(config.server), access_or_explain(config, environ)
+    app = demo_app(output or Output(), seconds=seconds, settings=settings, access=access)
 
     def welcome(address: Address) -> None:
         if port is None and wanted != DEFAULT_PORT:
@@ -104,12 +106,20 @@ def free_port_near(port: int, host: str = "127.0.0.1") -> int:
     return port
 
 
-def demo_app(output: Output, *, seconds: float | None = None, settings: ServerSettings | None = None) -> App:
+def demo_app(
+    output: Output,
+    *,
+    seconds: float | None = None,
+    settings: ServerSettings | None = None,
+    access: Access | None = None,
+) -> App:
     """An App with a mailbox, and a poller of a feed that it serves itself; it writes a line for each change.
 
     After `seconds`, if given, it ends the process's server as a signal does.
     """
-    app = App("mcptrio-demo", title="mcptrio demo", instructions=INSTRUCTIONS, settings=settings)
+    app = App(
+        "mcptrio-demo", title="mcptrio demo", instructions=INSTRUCTIONS, settings=settings, access=access
+    )
     board = Board(output)
     shown = ShownRegistry(app.registry, board.show_nowait)
     email_mock.install(shown, EmailMockSettings())

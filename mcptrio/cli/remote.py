@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import trio
 
 from mcptrio.cli.exits import Exit, UserError, first, say
-from mcptrio.client import Client, Connect, ConnectionLost, InvalidResponse, TimedOut, open_client
+from mcptrio.client import (
+    Client,
+    Connect,
+    ConnectionLost,
+    InvalidResponse,
+    StdioCommand,
+    TimedOut,
+    open_client,
+)
+from mcptrio.client.target import Target, find_target
 from mcptrio.masking import mask_text
 from mcptrio.protocol import Failure, RpcError
 from mcptrio.wire.dial import parse_url
@@ -18,24 +28,37 @@ from mcptrio.wire.dial import parse_url
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remote:
-    """A server to talk to, as the command line names it. `timeout` (seconds) is for connecting and each call.
+    """A server to talk to, as the command line names it: a URL, or `stdio:` and a command to start.
 
-    `connect` gives a stream instead of dialling, as in `open_client`.
+    `timeout` (seconds) is for connecting and each call; `connect` gives a stream instead of dialling, as in
+    `open_client`.
     """
 
     url: str
     revision: str = "auto"
     timeout: float = 30.0
     connect: Connect | None = None
+    token: str | None = field(default=None, repr=False)
+
+    def target(self) -> Target:
+        """Where the server is.
+
+        Raises:
+            UserError: the command line does not say.
+        """
+        server = server_of(self.url)
+        return find_target(server, timeout=self.timeout, token=self.token, connect=self.connect)
 
     @asynccontextmanager
     async def client(self, *, reconnect: bool = False) -> AsyncIterator[Client]:
         """A connected client. What goes wrong inside, with the connection or with a request, is a UserError."""
-        url = normal_url(self.url)
+        server = server_of(self.url)
+        url = server if isinstance(server, str) else server.url
         losses = Losses()
         try:
             async with open_client(
-                url,
+                server,
+                token=self.token,
                 revision=self.revision,
                 timeout=self.timeout,
                 reconnect=reconnect,
@@ -45,7 +68,7 @@ class Remote:
                 losses.connections = lambda: client.statistics().connections
                 yield client
         except ConnectionLost as error:
-            raise UserError(mask_text(_connection_message(url, error)), Exit.UNREACHABLE) from None
+            raise unreachable(url, error) from None
         except TimedOut as error:
             raise UserError(mask_text(f"{error}: try a longer --timeout"), Exit.UNREACHABLE) from None
         except InvalidResponse as error:
@@ -56,17 +79,25 @@ class Remote:
             raise UserError(mask_text(rpc_message(error)), Exit.REFUSED) from None
 
 
-def normal_url(text: str) -> str:
-    """A URL as people give it, with its scheme: http and ws are the same, and so is none; the path is /mcp.
+def server_of(text: str) -> str | StdioCommand:
+    """What people name a server by: a URL, by WebSocket without a scheme and at /mcp without a path, or
+    `stdio:` and the words of a command.
 
     Raises:
-        UserError: it is none.
+        UserError: it is neither.
     """
-    url = text if "://" in text else f"ws://{text}"
     try:
-        return parse_url(url).websocket_url
+        if text.startswith("stdio:"):
+            return StdioCommand(tuple(shlex.split(text.removeprefix("stdio:"))))
+        endpoint = parse_url(text if "://" in text else f"ws://{text}")
+        return endpoint.http_url if text.lower().startswith("http") else endpoint.websocket_url
     except ValueError as error:
         raise UserError(str(error)) from None
+
+
+def unreachable(url: str, error: ConnectionLost) -> UserError:
+    """A server that is not there, or will not talk, as a mistake to put right."""
+    return UserError(mask_text(_connection_message(url, error)), Exit.UNREACHABLE)
 
 
 def rpc_message(error: RpcError) -> str:
@@ -91,7 +122,10 @@ def _told(data: object, key: str) -> str:
 def _connection_message(url: str, error: ConnectionLost) -> str:
     if error.status is not None:
         told = " ".join(str(error).partition("<")[0].split()).rstrip(".: ")  # without a web page
-        return f"{told}: is this the URL of an MCP server with WebSocket?"
+        if error.status == 401:
+            return f"{told}: set MCPTRIO_TOKEN, or name it by --token-env or --token-file"
+        kind = " with WebSocket" if url.startswith("ws") else ""
+        return f"{told}: is this the URL of an MCP server{kind}?"
     if error.code is not None:
         return str(error)
     cause = _system_error(error)

@@ -6,9 +6,11 @@ everything that is wrong, each problem with its place and its fix. The built-in 
 that keep them.
 """
 
+from mcptrio.config.access import access_of, tls_of
+from mcptrio.config.conflicts import exposure
 from mcptrio.config.kind import Kind
 from mcptrio.config.kinds import KINDS
-from mcptrio.config.loading import Config, Setting, is_loopback, load
+from mcptrio.config.loading import Config, Setting, load
 from mcptrio.config.overrides import ENVIRONMENT, FLAGS, Origin
 from mcptrio.config.path import dotted
 from mcptrio.config.problem import ConfigError, Problem
@@ -29,8 +31,10 @@ __all__ = [
     "ServerTable",
     "Setting",
     "Source",
+    "access_of",
     "dotted",
-    "is_loopback",
+    "exposure",
     "load",
     "server_settings",
+    "tls_of",
 ]

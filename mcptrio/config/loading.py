@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path as FilePath
 import msgspec
 from msgspec import Struct
 
+from mcptrio.config.conflicts import conflicts, exposure, listening_conflicts
 from mcptrio.config.kind import KEY
 from mcptrio.config.lines import Lines
 from mcptrio.config.overrides import Origin, Override, overrides
@@ -57,8 +57,16 @@ class Config:
     def settings(self) -> Iterator[Setting]:
         """Every value in force and where it comes from, defaults included, in the order of the types."""
         for path, value in self._values():
-            override = self._overridden.get(path)
-            yield Setting(path, value, override.origin if override else self._file.origin(path))
+            yield Setting(path, value, self.origin(path))
+
+    def origin(self, path: Path) -> Origin:
+        """Where the value in force at a path comes from."""
+        override = self._overridden.get(path)
+        return override.origin if override else self._file.origin(path)
+
+    def problem(self, path: Path, message: str) -> Problem:
+        """Something that was found wrong, or odd, with a value in force."""
+        return Problem(": ".join(filter(None, (self.origin(path).where, dotted(path)))), message)
 
     def _values(self) -> Iterator[tuple[Path, object]]:
         yield from _leaves(self.server, ("server",))
@@ -108,10 +116,13 @@ def load(
     *,
     flags: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
+    listens: bool = True,
 ) -> Config:
     """Read a configuration: defaults, over them the file, over it the environment, over it the flags.
 
-    `flags` are by their names in `FLAGS`. Nothing but the file is read, and nothing is started.
+    `flags` are by their names in `FLAGS`. Nothing but the file is read, and nothing is started. With `listens` an
+    address that others reach wants the names they use and, for a file, tokens or `anonymous`: without a file there is
+    an App elsewhere, which may have tokens of its own.
 
     A source of a third party is imported for its settings, so its module's code runs.
 
@@ -138,8 +149,14 @@ def load(
     for (_, *inner), override in overridden.items():
         _put(merged, inner, override.value)
     config = Config(msgspec.convert(merged, ServerTable), tables, source, overridden)
-    if open_bind := _open_bind(config):
-        raise ConfigError(open_bind)
+    server = config.server
+    wrong_together = list(conflicts(server))
+    if listens:
+        wrong_together += listening_conflicts(server, lambda key: config.origin(("server", key)))
+        if file is not None:
+            wrong_together += exposure(server, tokens=server.tokens is not None)
+    if wrong_together:
+        raise ConfigError(*(config.problem(("server", key), message) for key, message in wrong_together))
     return config
 
 
@@ -189,26 +206,3 @@ def _leaves(value: Struct, path: Path) -> Iterator[tuple[Path, object]]:
             yield from _leaves(inner, here)
         else:
             yield here, inner
-
-
-def _open_bind(config: Config) -> Problem | None:
-    """A server that others can reach must know the names they use: a web page could reach it under any."""
-    server = config.server
-    if server.allowed_hosts or is_loopback(server.host):
-        return None
-    [where] = (each.origin.where for each in config.settings() if each.path == ("server", "host"))
-    message = (
-        f"{server.host} is reachable from outside, so the names that clients use must be listed: "
-        "`--allow-host NAME`, or server.allowed_hosts in the file (`*` allows any)"
-    )
-    return Problem(f"{where}: server.host", message)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens there. Names other than localhost count as reachable."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_type_hints
 import msgspec
 from msgspec import Meta, Struct, field
 
+from mcptrio.access.rate import FASTEST, LARGEST, SLOWEST
 from mcptrio.server.settings import ServerSettings
 from mcptrio.sources.duration import seconds, seconds_between
+from mcptrio.sources.secret import Secret
 from mcptrio.wire import Limits
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -21,6 +23,7 @@ _SHORTEST = 0.001
 
 Count = Annotated[int, Meta(ge=1, le=_MOST)]
 Time = Annotated[float, Meta(ge=_SHORTEST, le=_MOST)] | str
+File = Annotated[str, Meta(min_length=1)]
 
 
 def _fields_of(kind: type) -> list[tuple[str, object, object]]:
@@ -64,9 +67,23 @@ class ServerTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """The `[server]` table."""
 
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
-    """Address to listen on. Any but a loopback address wants `allowed_hosts`."""
+    """Address to listen on. Any but a loopback address wants `allowed_hosts`, and `tokens` or `anonymous`."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 8765
     """Port to listen on; 0 picks a free one."""
+    unix_socket: File | None = None
+    """Path of a Unix socket to listen on, in the place of host and port."""
+    tls_certificate: File | None = None
+    """PEM file of the certificate and those above it: clients then speak https and wss."""
+    tls_key: File | None = None
+    """PEM file of the certificate's key, if it is not in the same file."""
+    tokens: Secret | None = None
+    """Where the bearer tokens are, one of which each request must bring: `principal:token` lines, or only tokens."""
+    anonymous: bool = False
+    """Let everybody in who reaches an address beyond this machine, without tokens."""
+    rate_limit: Annotated[float, Meta(ge=SLOWEST, le=FASTEST)] | str | None = None
+    """Requests of one principal, or of one address where there are no tokens: "100/s", "600/m", or a number a second."""
+    rate_burst: Annotated[int, Meta(ge=1, le=LARGEST)] | None = None
+    """How many of them may come at once; without it, those of one second."""
     name: Annotated[str, Meta(min_length=1)] = "mcptrio"
     """The name that clients are told."""
     instructions: str | None = None
@@ -79,6 +96,8 @@ class ServerTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Host names that clients may use, `*` for any. Empty: the loopback names and the address itself."""
     allowed_origins: list[str] = []
     """Web origins that may connect, beside those of loopback hosts."""
+    wait_for_change: bool = False
+    """Offer the tool wait_for_change, for hosts that do not act on updates."""
     introspection: bool = True
     """Whether clients may read what the server knows of itself, at `mcptrio://...`."""
     limits: LimitsTable = field(default_factory=LimitsTable)

@@ -15,6 +15,9 @@ from mcptrio.config.path import Path
 from mcptrio.config.shape import Fault, faults
 from mcptrio.config.third_party import NoKind
 
+_LISTENING = ("smtp",)
+"""Built-in kinds that listen on a `host` and a `port`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -38,6 +41,7 @@ class SourceTables:
         self._count = 0
         self._names: dict[str, int] = {}
         self._uris: dict[str, int] = {}
+        self._ports: dict[tuple[object, object], int] = {}
 
     def add(self, table: Mapping[str, object]) -> None:
         """Take in the next table. Whatever is wrong with it is in `faults` then; never raises for it."""
@@ -63,6 +67,8 @@ class SourceTables:
                 self.sources.append(Source(kind, word, settings))
                 self._check_uris(kind, settings, index)
                 self._check_name(settings, index)
+                if word in _LISTENING:
+                    self._check_port(settings, index)
 
     def _settings(self, kind: Kind, table: Mapping[str, object], here: Path) -> Struct | None:
         own = kind.table(table)
@@ -94,6 +100,15 @@ class SourceTables:
             self._wrong(("source", index, "name"), message)
         elif isinstance(name, str):
             self._names[name] = index
+
+    def _check_port(self, settings: Struct, index: int) -> None:
+        host, port = getattr(settings, "host", None), getattr(settings, "port", 0)
+        first = self._ports.setdefault((host, port), index)
+        if port != 0 and first != index:
+            message = (
+                f"{port} is the port of source[{first}] too, so only one of them can listen: choose another"
+            )
+            self.doubts.append(Fault(("source", index, "port"), message))
 
     def _wrong(self, path: Path, message: str) -> None:
         self.faults.append(Fault(path, message))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import trio
 
 from mcptrio.catalog import Context
+from mcptrio.catalog.questions import Question
+
+T = TypeVar("T")
 
 
-class FakeContext:
+class FakeContext(Context):
     """The request of an anonymous or named peer, without a wire."""
 
     def __init__(
@@ -32,6 +36,24 @@ class FakeContext:
     ) -> None:
         await trio.lowlevel.checkpoint()
         self.reports.append((progress, total, message))
+
+    @property
+    def client_capabilities(self) -> Mapping[str, object]:
+        return {}
+
+    def require(self, *capabilities: str) -> None: ...
+
+    async def log(self, level: str, data: object, *, logger: str | None = None) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def close_stream(self, *, retry: float = 1.0) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def ask(self, question: Question[T], *, key: str | None = None) -> T:
+        raise AssertionError("nobody is there to answer")
+
+    async def ask_all(self, asked: Mapping[str, Question[object]]) -> dict[str, object]:
+        raise AssertionError("nobody is there to answer")
 
 
 def a_context() -> Context:

@@ -30,7 +30,7 @@ def test_every_command_has_help(command: str, capfd: pytest.CaptureFixture[str])
     shown = capfd.readouterr().out
     assert f"mcptrio {command}" in shown
     # What comes with later features is not shown before.
-    for later in ("--stdio", "MCP_DATA_DIR", "MCP_CACHE_TTL", "MCP_RATE_LIMIT"):
+    for later in ("MCP_DATA_DIR", "MCP_CACHE_TTL"):
         assert later not in shown
 
 

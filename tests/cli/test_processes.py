@@ -161,11 +161,21 @@ def test_an_answer_that_was_not_waited_for_is_an_interruption(workplace: Path) -
             assert end(caller, signal.SIGINT) == (130, "", "")
 
 
-def test_the_demo_shows_its_endpoint_and_changes_and_ends_by_itself(tmp_path: Path) -> None:
-    shown = run("demo", "--port", "0", "--seconds", "1", cwd=tmp_path)
+def test_the_demo_shows_its_endpoint_and_changes(tmp_path: Path) -> None:
+    with started("demo", "--port", "0", cwd=tmp_path) as process:
+        shown = ""
+        while not re.search(r"created  email://messages/1  ", shown):
+            line = line_of(process)
+            assert line, process.communicate()
+            shown += line
+        assert re.search(r"websocket  ws://127\.0\.0\.1:\d+/mcp\n", shown)
+        code, _, errors = end(process, signal.SIGTERM)
+        assert (code, errors) == (0, "")
+
+
+def test_the_demo_ends_by_itself(tmp_path: Path) -> None:
+    shown = run("demo", "--port", "0", "--seconds", "0.1", cwd=tmp_path)
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert re.search(r"websocket  ws://127\.0\.0\.1:\d+/mcp\n", shown.stdout)
-    assert re.search(r"created  email://messages/1  ", shown.stdout)
 
 
 def test_the_demo_logs_what_the_environment_asks_for_and_ends_when_nobody_reads(tmp_path: Path) -> None:

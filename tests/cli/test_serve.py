@@ -118,7 +118,8 @@ def test_why_an_address_cannot_be_listened_on_is_told(code: int, told: str) -> N
 
 def test_an_unknown_host_name_is_told(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (workplace / "mcptrio.toml").touch()
-    assert main(["serve", "mcptrio.toml", "--host", "no.such.invalid", "--allow-host", "*"]) == 2
+    everybody = ["--allow-host", "*", "--anonymous"]
+    assert main(["serve", "mcptrio.toml", "--host", "no.such.invalid", *everybody]) == 2
     assert "cannot listen on no.such.invalid" in capsys.readouterr().err
 
 
@@ -179,7 +180,7 @@ def test_the_environment_limits_the_connections_of_any_app(
     module = f"wx_limits{value}"
     (workplace / f"{module}.py").write_text("from mcptrio import App\napp = App('x')")
     monkeypatch.syspath_prepend(workplace)
-    monkeypatch.setattr(serve, "run_app", lambda app, server, on_ready: served.append(app))
+    monkeypatch.setattr(serve, "run_app", lambda app, *rest: served.append(app))
     monkeypatch.setenv("MCP_MAX_CONNECTIONS", value)
     assert main(["serve", f"{module}:app"]) == Exit.OK
     assert served[0].settings.limits.max_connections == cap

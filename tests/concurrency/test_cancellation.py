@@ -28,6 +28,8 @@ from tests.adversary.world import (
 )
 from tests.concurrency.crowd import cancelled_at, living
 
+pytestmark = pytest.mark.unmeasured
+
 MAX_STEPS = 3000
 
 

@@ -21,6 +21,8 @@ from tests.concurrency.kills import Killer, is_of_a_kill
 from tests.concurrency.watched import MANY, SUPERVISION, TOOLS, Watched
 from tests.server.rig import expect_nothing_left
 
+pytestmark = pytest.mark.unmeasured
+
 SEEDS = 5
 KILLS = 200
 """For each seed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 
+import pytest
 import trio
 from trio.testing import MockClock
 
@@ -24,6 +25,8 @@ from tests.adversary.world import (
     text,
 )
 from tests.concurrency.crowd import connect_many, living
+
+pytestmark = pytest.mark.unmeasured
 
 
 def _objects() -> dict[str, int]:

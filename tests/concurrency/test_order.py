@@ -15,6 +15,8 @@ from tests.adversary.world import HOT, PATIENCE, Raw, listen, make_app, modern, 
 from tests.concurrency.crowd import connect_many
 from tests.wire.rig import upgrade_request
 
+pytestmark = pytest.mark.unmeasured
+
 URIS = ["hot://a", "hot://b", "hot://c"]
 
 

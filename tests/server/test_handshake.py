@@ -11,6 +11,7 @@ from tests.server.rig import (
     ENVELOPE,
     INITIALIZE,
     VERSION_KEY,
+    House,
     notification,
     request,
     running,
@@ -343,3 +344,25 @@ async def test_requests_are_counted() -> None:
         figures = await home.metrics()
         assert figures["mcptrio_requests_total"] == 3
         assert figures["mcptrio_errors_total"] == 2
+
+
+@pytest.mark.parametrize("modern", [False, True], ids=["2025-11-25", "2026-07-28"])
+async def test_completions_are_announced_where_there_are_any_and_answered_in_any_case(modern: bool) -> None:
+    app = house()
+    params = {
+        "ref": {"type": "ref/resource", "uri": "a:{name}"},
+        "argument": {"name": "name", "value": "o"},
+    }
+
+    async def announced(home: House) -> bool:
+        wire = await home.connect()
+        result = await (wire.result("server/discover", modern=True) if modern else wire.initialize())
+        completed = await wire.result("completion/complete", {**params}, modern=modern)
+        values = completed["completion"]["values"]  # type: ignore[index]
+        assert values == (["one"] if "completions" in result["capabilities"] else [])  # type: ignore[operator]
+        return bool(values)
+
+    async with running(app) as home:
+        assert not await announced(home)
+        app.catalog.completions(template="a:{name}").set("name", ["one", "two"])
+        assert await announced(home)

@@ -42,7 +42,7 @@ class EventStore:
     The newest event is kept whatever its size: it may be an answer that nobody has got yet.
     """
 
-    __slots__ = ("_bytes", "_events", "_forgotten", "_last", "_most", "_most_bytes", "_streams")
+    __slots__ = ("_bytes", "_events", "_forgotten", "_last", "_most", "_most_bytes", "_seen", "_streams")
 
     def __init__(self, most: int, most_bytes: int) -> None:
         self._most = most
@@ -51,7 +51,9 @@ class EventStore:
         self._bytes = 0
         self._last = 0
         self._streams = STANDING
-        self._forgotten = 0  # the number of the newest event of the standing stream that is gone
+        # Of the standing stream: the newest event that is gone, and the newest that the client has shown to know.
+        self._forgotten = 0
+        self._seen = 0
 
     def open_stream(self) -> int:
         """The number of a new stream."""
@@ -72,8 +74,7 @@ class EventStore:
         while len(self._events) > 1 and (len(self._events) > self._most or self._bytes > self._most_bytes):
             gone = self._events.popleft()
             self._bytes -= len(gone.payload)
-            if gone.stream == STANDING:
-                self._forgotten = gone.number
+            self._forget(gone)
         return event
 
     def after(self, id: str) -> Replay | None:
@@ -85,14 +86,25 @@ class EventStore:
         if not STANDING <= stream <= self._streams or not 0 < number <= self._last:
             return None
         whole = stream != STANDING or number >= self._forgotten
-        kept = [event for event in self._events if event.stream != stream or event.number > number]
+        kept = []
+        for event in self._events:
+            if event.stream != stream or event.number > number:
+                kept.append(event)
+            else:
+                self._forget(event)
+        if stream == STANDING:
+            self._seen = max(self._seen, number)
         self._events = deque(kept)
         self._bytes = sum(len(event.payload) for event in kept)
         return Replay(stream, [event for event in kept if event.stream == stream], whole)
 
-    def sent(self, stream: int) -> bool:
-        """Whether messages that went by a stream are kept: a client that knows of none of them may have missed them."""
-        return any(event.stream == stream for event in self._events)
+    def unseen(self) -> bool:
+        """Whether messages went by the standing stream of which the client has not shown that it knows them."""
+        return self._forgotten > self._seen or any(event.stream == STANDING for event in self._events)
+
+    def _forget(self, gone: Event) -> None:
+        if gone.stream == STANDING:
+            self._forgotten = max(self._forgotten, gone.number)
 
     @property
     def pending_bytes(self) -> int:

@@ -53,10 +53,13 @@ class PostReply:
         """Send the answer; in a stream it is kept for a client that has gone and may come back."""
         if self.over:
             return
+        status = status_of(error, Revision.LEGACY)
+        if self._response is not None and self._response.prefers_stream and status == 200:
+            self.commit()
         if self.stream:
             self._send(payload)
         elif self._response is not None:
-            self._response.respond(status_of(error, Revision.LEGACY), payload, retry_after(error))
+            self._response.respond(status, payload, retry_after(error))
         self._end()
 
     def abandon(self) -> None:

@@ -25,13 +25,15 @@ class Response:
     `wait` is to be called by the connection's task: it returns when the response is over or its client has gone.
     """
 
-    __slots__ = ("_exchange", "_scope", "headers", "over", "stream")
+    __slots__ = ("_exchange", "_scope", "headers", "over", "prefers_stream", "stream")
 
-    def __init__(self, exchange: Exchange, headers: Headers) -> None:
+    def __init__(self, exchange: Exchange, headers: Headers, *, prefers_stream: bool = False) -> None:
         """`headers` go with the response in either form; more may be added before it is answered."""
         self._exchange = exchange
         self.headers = list(headers)
         self._scope: trio.CancelScope | None = None
+        self.prefers_stream = prefers_stream
+        """Whether the client would rather have a stream where there is a choice."""
         self.over = False
         self.stream: ResponseStream | None = None
 

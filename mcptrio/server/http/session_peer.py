@@ -106,7 +106,7 @@ class SessionPeer(Peer):
 
         False if the session has never sent such an event.
         """
-        stream, events, whole = STANDING, [], not self._store.sent(STANDING)
+        stream, events, whole = STANDING, [], not self._store.unseen()
         if last is not None:
             replay = self._store.after(last)
             if replay is None:

@@ -88,7 +88,8 @@ class StreamableHttp:
 
     async def serve(self, exchange: Exchange, principal: str | None) -> None:
         """Answer one HTTP request of somebody who was let in."""
-        response = Response(exchange, cors_headers(exchange.header("origin")))
+        prefers_stream = _prefers_stream(exchange.header("accept"))
+        response = Response(exchange, cors_headers(exchange.header("origin")), prefers_stream=prefers_stream)
         method = self._methods.get(exchange.method)
         if method is None:
             response.respond(405, b"Use POST.\n", [("Allow", ALLOW)], content_type=TEXT)
@@ -290,7 +291,16 @@ def _is_json(content_type: str | None) -> bool:
 
 
 def _accepts(accept: str | None, media_type: str) -> bool:
-    if accept is None:
-        return True
-    kinds = {item.partition(";")[0].strip().lower() for item in accept.split(",")}
-    return not kinds.isdisjoint((media_type, f"{media_type.partition('/')[0]}/*", "*/*"))
+    return accept is None or not {media_type, f"{media_type.partition('/')[0]}/*", "*/*"}.isdisjoint(
+        _media_types(accept)
+    )
+
+
+def _prefers_stream(accept: str | None) -> bool:
+    """Whether a stream of events is named, and JSON behind it or not at all."""
+    named = [each for each in _media_types(accept or "") if each in (JSON, EVENT_STREAM)]
+    return named[:1] == [EVENT_STREAM]
+
+
+def _media_types(accept: str) -> list[str]:
+    return [item.partition(";")[0].strip().lower() for item in accept.split(",")]

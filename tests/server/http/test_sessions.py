@@ -245,3 +245,20 @@ async def test_the_end_of_the_server_ends_sessions_and_their_streams() -> None:
         await home.endpoint.drain()
         assert await stream.ended()
         assert len(home.endpoint.http.sessions) == 0
+
+
+async def test_who_names_streams_before_json_gets_streams() -> None:
+    async with http(house()) as home:
+        session = await home.initialize()
+        streams_first = "text/event-stream, application/json"
+        answer = await session.post(request(1, "tools/list"), accept=streams_first)
+        assert answer.streams
+        assert (await answer.event())["data"] == ""
+        assert (await answer.message())["id"] == 1
+        assert await answer.ended()
+        wire = await home.connect()
+        answer = await wire.modern(1, "tools/list", accept=streams_first)
+        assert answer.streams
+        assert (await answer.message())["id"] == 1
+        assert await answer.ended()
+        assert (await wire.modern(2, "ping", accept=streams_first)).status == 404
