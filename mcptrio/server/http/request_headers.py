@@ -22,6 +22,17 @@ PARAMETER = "mcp-param-"
 
 _NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
+
+class _Named(msgspec.Struct, frozen=True):
+    """What of a request's params is repeated in fields."""
+
+    name: object = None
+    uri: object = None
+    arguments: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_named = msgspec.json.Decoder(_Named)
+
 Fields = Sequence[tuple[str, str]]
 """Header fields as they came, names in lower case."""
 
@@ -52,12 +63,16 @@ def check_headers(fields: Fields, request: Request, mirrored: Mirrored) -> None:
     member = _NAMED_BY.get(request.method)
     if member is None:
         return
-    params = _object(request.params)
-    name = params.get(member)
+    try:
+        params = _named.decode(request.params or b"{}")
+        given = params.arguments if mirrored else msgspec.UNSET
+        arguments = None if given is msgspec.UNSET else msgspec.json.decode(given)
+    except (msgspec.MsgspecError, RecursionError):
+        return  # refused as soon as the params are read
+    name = params.name if member == "name" else params.uri
     if isinstance(name, str) and decoded(_only(fields, NAME)) != name:
         raise _mismatch("Mcp-Name", f"params.{member}")
-    if mirrored:
-        _check_parameters(fields, params.get("arguments"), mirrored)
+    _check_parameters(fields, arguments, mirrored)
 
 
 def decoded(value: str | None) -> str | None:
@@ -105,13 +120,6 @@ def _only(fields: Fields, name: str) -> str | None:
     """The value of a field; None if it is missing or there are several, of which none can be right."""
     values = [value for key, value in fields if key == name]
     return values[0] if len(values) == 1 else None
-
-
-def _object(params: msgspec.Raw | None) -> dict[str, object]:
-    try:
-        return msgspec.json.decode(params or b"{}", type=dict[str, object])
-    except (msgspec.MsgspecError, RecursionError):
-        return {}  # refused as soon as the params are read
 
 
 def _mismatch(field: str, what: str) -> RpcError:
