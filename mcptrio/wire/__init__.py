@@ -1,8 +1,9 @@
-"""Bytes: the one port, its connections, and the WebSockets on them. Knows nothing of MCP.
+"""Bytes: the one port, its connections, the requests on them, and what becomes of those. Knows nothing of MCP.
 
 Who owns what: a `Listener` owns its accept loops, its counts and its `Sweeper`'s set. A connection's task owns
-its `Link` (transport, codec, send buffer) and alone reads from it; whoever has the `WebSocket` may push to it and
-close it, synchronously. All deadlines of open WebSockets are kept by the one task of the `Sweeper`.
+its `Link` (transport, codec, send buffer) and alone reads from it; whoever has its `WebSocket` or `ResponseStream` may
+push to it and end it, synchronously. The deadlines of all that is open and waits are kept by the one task of the
+`Sweeper`.
 
 Clients dial with `mcptrio.wire.dial` and `mcptrio.wire.http`, which are not imported here, so that a server does
 not pay for them. `mcptrio.wire.http` is the only place that imports httpx.

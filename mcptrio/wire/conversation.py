@@ -1,6 +1,7 @@
 """One connection from its first byte to its last: request after request, or a request and then a WebSocket."""
 
 import logging
+import math
 import ssl
 from collections.abc import Awaitable, Callable
 
@@ -8,7 +9,7 @@ import trio
 
 from mcptrio.wire.exchange import Exchange, PeerGone, whole_response
 from mcptrio.wire.head import HeadParser, Refused, RequestHead, parse_upgrade, read_head
-from mcptrio.wire.inbound import Inbound
+from mcptrio.wire.inbound import READ_BYTES, Inbound
 from mcptrio.wire.link import Link
 from mcptrio.wire.site import Site
 from mcptrio.wire.transport import Transport
@@ -31,7 +32,7 @@ class Conversation:
         self._site = site
         self._inbound = Inbound(link)
         self._waiting = False
-        self._idle_since: float | None = None
+        self._idle_since = math.inf
         self.reason = "cancelled"
         self.code: int | None = None
 
@@ -65,7 +66,7 @@ class Conversation:
 
     def check_deadlines(self, now: float) -> None:
         """Close it if it has been idle for too long."""
-        if self._idle_since is not None and now - self._idle_since >= self._site.limits.idle_timeout:
+        if now - self._idle_since >= self._site.limits.idle_timeout:
             self.close_if_idle("idle")
 
     def abort(self) -> None:
@@ -96,7 +97,6 @@ class Conversation:
                     return None
             finally:
                 self._waiting = False
-                self._idle_since = None
         else:
             await trio.lowlevel.checkpoint()  # a client may pipeline for ever
         return await self._read_head()
@@ -146,7 +146,12 @@ class Conversation:
         route = site.routes.get(head.path)
         if route is None:
             raise Refused(404, "not_found", "Not found.\n")
-        return Exchange(self._link, self._inbound, head, parse_upgrade(head), site), route
+        upgrade = parse_upgrade(head)
+        if upgrade is not None and len(self._inbound.data) > READ_BYTES:
+            # More than one read may bring: it was sent ahead while another request was worked on. No client sends
+            # frames before its 101 (RFC 6455, 4.1), and so many tiny ones at once would keep everybody waiting.
+            raise Refused(400, "bad_handshake", "Frames were sent before the handshake was answered.\n")
+        return Exchange(self._link, self._inbound, head, upgrade, site), route
 
     async def _answer(self, exchange: Exchange, route: Callable[[Exchange], Awaitable[None]]) -> None:
         """Run the route; do what it left undone."""
@@ -190,22 +195,27 @@ class Conversation:
         if exchange.stream is not None:
             await link.buffer.wait_empty()  # for as long as the client takes bytes: the sweeper sees to that
             exchange.stream.release()
-        elif link.buffer.pending_bytes and exchange.keeps_alive:
-            with trio.move_on_after(self._site.limits.head_timeout) as scope:
-                await link.buffer.wait_empty()
-            if scope.cancelled_caught:
-                return False
+        elif exchange.keeps_alive and not await self._flush():
+            return False
         return not link.buffer.broken and (exchange.keeps_alive or await self._see_off())
 
     async def _see_off(self) -> bool:
         """End the connection after what is pending, and let the peer take it; return False."""
-        link, limits = self._link, self._site.limits
-        link.finish(eof=True)
-        with trio.move_on_after(limits.head_timeout) as scope:
-            await link.buffer.wait_empty()
-        if not scope.cancelled_caught and not link.buffer.broken:
-            await linger(link.transport, limits.close_timeout)
+        self._link.finish(eof=True)
+        if await self._flush():
+            await linger(self._link.transport, self._site.limits.close_timeout)
         return False
+
+    async def _flush(self) -> bool:
+        """Wait until what is pending has left; False if it cannot, or no byte of it did for `head_timeout`."""
+        buffer = self._link.buffer
+        while buffer.pending_bytes:
+            accepted_at = buffer.last_accepted_at
+            with trio.move_on_after(self._site.limits.head_timeout) as scope:
+                await buffer.wait_empty()
+            if scope.cancelled_caught and buffer.last_accepted_at == accepted_at:
+                return False
+        return not buffer.broken
 
     # ---- telling
 

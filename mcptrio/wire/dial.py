@@ -1,5 +1,7 @@
 """How every client of the project connects: one URL, one stream."""
 
+import contextlib
+import socket
 import ssl
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -7,6 +9,9 @@ from urllib.parse import urlsplit
 import trio
 
 __all__ = ["DialError", "Endpoint", "dial", "parse_url"]
+
+_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+"""Seconds until the first probe and between probes, and how many are not answered by one that has vanished."""
 
 _TLS = {"http": False, "ws": False, "https": True, "wss": True}
 
@@ -76,6 +81,7 @@ async def dial(
     try:
         with trio.fail_after(timeout):
             stream = await trio.open_tcp_stream(endpoint.host, endpoint.port)
+            _watch(stream)
             if not endpoint.tls:
                 return stream
             secure = trio.SSLStream(
@@ -94,6 +100,15 @@ async def dial(
         raise DialError(f"connecting to {where} took longer than {timeout:g} s") from error
     except (OSError, trio.BrokenResourceError) as error:
         raise DialError(f"cannot connect to {where}: {_first(error.__cause__ or error)}") from error
+
+
+def _watch(stream: trio.SocketStream) -> None:
+    """Have the system notice a peer that has vanished: a connection on which nothing is sent would stay for ever."""
+    with contextlib.suppress(OSError):  # it is gone already: whoever reads finds out
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEEPALIVE.items():
+            if (option := getattr(socket, name, None)) is not None:
+                stream.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _first(error: BaseException) -> BaseException:

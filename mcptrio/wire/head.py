@@ -17,7 +17,7 @@ from mcptrio.wire.inbound import Inbound
 
 __all__ = ["HeadParser", "Refused", "RequestHead", "Upgrade", "parse_upgrade", "read_head"]
 
-_ASCII_ONLY = (b"host", b"origin", b"upgrade", b"connection")
+_ASCII_ONLY = frozenset({"host", "origin", "upgrade", "connection"})
 
 
 class Refused(Exception):
@@ -87,6 +87,7 @@ class HeadParser:
         The bytes of a chunked body go with it, into its parser. Raises `Refused` (400, 431 and what h11 hints at).
         """
         data, http = inbound.data, self._http
+        # Nothing new is the end of the peer's bytes, to h11 too: then it raises.
         http.receive_data(bytes(data[self._fed :] if self._fed else data))
         self._fed = len(data)
         try:
@@ -97,8 +98,6 @@ class HeadParser:
             # h11's words may quote the peer: they stay out of the response.
             raise _bad("this is no valid HTTP/1.1 request head", error.error_status_hint) from error
         if not isinstance(event, h11.Request):
-            if inbound.ended:
-                raise _bad("the request head breaks off")
             return None
         size = len(data) - len(http.trailing_data[0])
         if size > self._limit:  # h11 looks at the size of heads that are incomplete only
@@ -138,13 +137,11 @@ def _tokens(value: str) -> list[str]:
 def _parse_request(event: h11.Request) -> RequestHead:
     headers: list[tuple[str, str]] = []
     fields: dict[str, str] = {}
-    for raw_name, raw_value in event.headers:
+    for raw_name, raw_value in event.headers.raw_items():
+        name, value = raw_name.decode("ascii").lower(), raw_value.decode("latin-1")
         # Control characters too: h11 lets them through, and what reads these fields next does not.
-        if (raw_name in _ASCII_ONLY or raw_name.startswith(b"sec-websocket-")) and not _is_printable(
-            raw_value
-        ):
-            raise _bad(f"{raw_name.decode()} is not printable ASCII")
-        name, value = raw_name.decode("ascii"), raw_value.decode("latin-1")
+        if (name in _ASCII_ONLY or name.startswith("sec-websocket-")) and not _is_printable(value):
+            raise _bad(f"{name} is not printable ASCII")
         headers.append((name, value))
         fields[name] = f"{fields[name]}, {value}" if name in fields else value
     authorities = [fields["host"]] if "host" in fields else []  # h11 refuses two
@@ -190,8 +187,8 @@ def _check_framing(head: RequestHead, raw: bytes) -> None:
         raise _bad("the request has more than one Content-Length")
 
 
-def _is_printable(value: bytes) -> bool:
-    return value.isascii() and value.decode().replace("\t", " ").isprintable()
+def _is_printable(value: str) -> bool:
+    return value.isascii() and value.replace("\t", " ").isprintable()
 
 
 class Upgrade:

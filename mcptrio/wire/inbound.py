@@ -2,7 +2,10 @@
 
 from mcptrio.wire.link import Link
 
-__all__ = ["Inbound"]
+__all__ = ["READ_BYTES", "Inbound"]
+
+READ_BYTES = 4096
+"""What is read at once where little is expected: a read full of tiny requests or frames is a moment's work."""
 
 
 class Inbound:
@@ -20,7 +23,7 @@ class Inbound:
         #: The peer will send no more.
         self.ended = False
 
-    async def more(self, limit: int = 4096) -> bool:
+    async def more(self, limit: int = READ_BYTES) -> bool:
         """Wait for more plain bytes (of at most `limit` wire bytes) and append them; False at the end of them.
 
         Every read is a checkpoint. Raises `OSError` or `trio.ClosedResourceError` if the connection is broken.

@@ -21,7 +21,7 @@ class Limits:
     head_timeout: float = 10.0
     """From accepting a connection, or the first byte of a later request, to the end of the request head: then 408
     (or nothing, if nothing came). A TLS handshake is within it.
-    A plain response, too, must have left within this time."""
+    A plain response of which no byte is accepted for this long is cut."""
     body_timeout: float = 30.0
     """From asking for a request's body to having the whole of it: then 408."""
     idle_timeout: float = 75.0

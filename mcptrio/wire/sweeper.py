@@ -16,7 +16,7 @@ _BATCH = 256
 
 
 class Watched(Protocol):
-    """What a sweeper looks after: a `WebSocket`."""
+    """What a sweeper looks after: a `WebSocket`, a `ResponseStream`, a connection that is idle."""
 
     def check_deadlines(self, now: float, /) -> None:
         """Do what is due at `now` (Trio's clock)."""

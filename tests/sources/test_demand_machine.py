@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from mcptrio.sources.demand import Demand
+
+pytestmark = pytest.mark.unmeasured
 
 LINGER = 10.0
 PARTS = ("a", "b", "c")

@@ -17,6 +17,8 @@ from tests.sources.killing import Record, crash_at_every_report, killed_at_step,
 from tests.sources.poller.origin import URL, Origin, releases
 from tests.sources.rig import expect_no_tasks
 
+pytestmark = pytest.mark.unmeasured
+
 MockClock = trio.testing.MockClock
 
 VERSIONS: list[list[dict[str, int]]] = [

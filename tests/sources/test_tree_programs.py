@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from functools import partial
 
+import pytest
 import trio
 import trio.testing
 from hypothesis import given, settings
@@ -15,6 +16,8 @@ from mcptrio.live import Feed
 from mcptrio.sources.parts import Parts
 from mcptrio.supervision import Supervisor
 from tests.sources.rig import Rig
+
+pytestmark = pytest.mark.unmeasured
 
 LINGER = 5.0
 URIS = ("a:1", "a:2", "x:1", "x:2")

@@ -105,15 +105,19 @@ class Client:
     async def response(self, *, bodiless: bool = False) -> Response:
         """A whole response; and the end of the connection behind it, where it says so."""
         status, headers = await self.take_head()
-        if headers.get("connection") == "close":
-            return Response(status, headers, await self.rest())
+        closes = headers.get("connection") == "close"
         if "transfer-encoding" in headers:
             pieces = []
             while piece := await self.chunk():
                 pieces.append(piece)
-            return Response(status, headers, b"".join(pieces))
-        size = 0 if bodiless else int(headers.get("content-length", 0))
-        return Response(status, headers, await self.take(size))
+            body = b"".join(pieces)
+        elif closes:
+            return Response(status, headers, await self.rest())
+        else:
+            body = await self.take(0 if bodiless else int(headers.get("content-length", 0)))
+        if closes:
+            assert await self.rest() == b""
+        return Response(status, headers, body)
 
     async def chunk(self) -> bytes:
         """The next chunk of a response; empty for the last."""

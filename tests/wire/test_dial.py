@@ -1,5 +1,6 @@
 """The client's way in: URLs, streams, TLS, and WebSockets that end well or say why not."""
 
+import socket
 import ssl
 from functools import partial
 
@@ -102,3 +103,11 @@ async def test_tls_is_verified(nursery: trio.Nursery) -> None:
 def test_the_rig_writes_frames_as_a_client_must() -> None:
     assert close_frame(1000) == b"\x88\x82\x11\x22\x33\x44\x12\xca"
     assert frame(BINARY, b"", fin=False, rsv=7, masked=False) == b"\x72\x00"
+
+
+async def test_a_peer_that_vanishes_is_looked_for() -> None:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    endpoint = Endpoint("127.0.0.1", listener.socket.getsockname()[1], False, "/")
+    async with listener, await dial(endpoint, timeout=10) as stream:
+        assert isinstance(stream, trio.SocketStream)
+        assert stream.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1

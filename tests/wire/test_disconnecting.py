@@ -9,7 +9,7 @@ import trio.testing
 from trio.testing import MockClock
 
 from mcptrio.wire import Exchange, Limits
-from tests.wire.rig import Client, Rig, echo
+from tests.wire.rig import TEXT, Client, Rig, echo, frame, upgrade_request
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -63,6 +63,25 @@ async def test_a_client_that_goes_is_noticed_at_once_on_a_real_socket(
     await rig.still_serves()
 
 
+async def test_a_client_that_is_reset_in_the_middle_of_its_body_is_answered_nothing(
+    nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    reading = trio.Event()
+
+    async def read(exchange: Exchange) -> None:
+        reading.set()
+        await exchange.read_body()
+
+    rig = Rig(nursery, routes={"/": read, "/mcp": echo})
+    client = await rig.dial(await rig.listen())
+    await client.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf")
+    await reading.wait()
+    reset(client)
+    assert await rig.wait_closed() == [("disconnected", None)]
+    assert caplog.records == []
+    await rig.still_serves()
+
+
 async def test_a_client_that_half_closes_can_still_be_answered(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
@@ -99,6 +118,30 @@ async def test_what_comes_meanwhile_is_kept_as_the_next_request(
         await trio.sleep(0.01)
     for body in (b"first", b"second", b"third"):
         assert (await client.response()).body == body
+
+
+async def test_frames_that_were_sent_ahead_of_an_upgrade_are_few_or_refused(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    release = trio.Event()
+
+    async def patient(exchange: Exchange) -> None:
+        async with trio.open_nursery() as watching:
+            watching.start_soon(exchange.wait_disconnected)
+            await release.wait()
+            watching.cancel_scope.cancel()
+        exchange.respond(200)
+
+    rig = Rig(nursery, routes={"/": patient, "/mcp": echo})
+    few, many = rig.connect(), rig.connect()
+    await few.send(GET + upgrade_request() + frame(TEXT, b"hello"))
+    await many.send(GET + upgrade_request() + frame(TEXT, b"") * 1000)
+    await trio.testing.wait_all_tasks_blocked()
+    release.set()
+    for client, status in ((few, 101), (many, 400)):
+        assert (await client.response()).status == 200
+        assert (await client.take_head())[0] == status
+    assert await few.frame() == (TEXT, b"hello")
 
 
 @pytest.mark.parametrize("streaming", [False, True])

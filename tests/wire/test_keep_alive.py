@@ -1,11 +1,14 @@
 """A connection serves one request after the other, for as long as both sides want it to."""
 
+from itertools import pairwise
+
 import pytest
 import trio
 import trio.testing
 from trio.testing import MockClock
 
 from mcptrio.wire import EventKind, Exchange, Limits, Refused
+from mcptrio.wire.conversation import Conversation
 from tests.wire.rig import TEXT, Client, Rig, close_frame, echo, frame, upgrade_request
 
 
@@ -63,6 +66,25 @@ async def test_pipelined_requests_are_answered_in_order(
         assert (await client.response()).body == f"{number}!".encode()
     await client.stream.send_eof()
     assert await client.rest() == b""
+
+
+async def test_pipelined_requests_keep_nobody_waiting(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    steps: list[int] = []
+
+    async def step() -> None:
+        while True:
+            steps.append(rig.listener.statistics().requests)
+            await trio.lowlevel.checkpoint()
+
+    rig = Rig(nursery, routes=ROUTES)
+    client = rig.connect(capacity=1_000_000)
+    nursery.start_soon(step)
+    await client.send(ask("/careless") * 90)
+    for _ in range(90):
+        await client.response()
+    assert {later - earlier for earlier, later in pairwise(steps)} <= {0, 1, 2}
 
 
 async def test_requests_that_come_byte_by_byte_are_the_same_requests(
@@ -163,6 +185,24 @@ async def test_an_idle_connection_is_closed_in_time_without_a_word(
     assert await rig.wait_closed() == [("idle", 200)]
     assert rig.told(EventKind.REFUSED) == []
     assert rig.listener.sweeper.statistics().watched == 0
+
+
+async def test_an_idle_connection_whose_deadline_cannot_be_checked_is_aborted(
+    nursery: trio.Nursery,
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(conversation: Conversation, reason: str) -> None:
+        raise RuntimeError("a bug")
+
+    rig = Rig(nursery, Limits(idle_timeout=5), routes=ROUTES)
+    client = rig.connect()
+    await client.get()
+    monkeypatch.setattr(Conversation, "close_if_idle", fail)
+    assert await client.rest() == b""
+    assert await rig.wait_closed() == [("answered", 200)]
+    assert len(caplog.records) == 1
 
 
 async def test_the_head_of_a_later_request_has_its_deadline_from_its_first_byte(
@@ -292,6 +332,23 @@ async def test_who_does_not_read_its_answer_is_let_go_before_its_next_request(
     assert trio.current_time() == pytest.approx(10, abs=0.1)
     assert rig.listener.statistics().requests == 1
     await rig.still_serves()
+
+
+@pytest.mark.parametrize("lines", [(), ("Connection: close",)])
+async def test_who_reads_its_answer_slowly_is_given_the_time(
+    nursery: trio.Nursery, autojump_clock: MockClock, lines: tuple[str, ...]
+) -> None:
+    async def big(exchange: Exchange) -> None:
+        exchange.respond(200, b"x" * 20_000)
+
+    rig = Rig(nursery, Limits(head_timeout=10), routes={"/": big})
+    client = rig.connect(capacity=1000)
+    await client.send(ask("/", *lines))
+    received = b""
+    while not received.endswith(b"x" * 20_000):
+        await trio.sleep(9)
+        received += await client.stream.receive_some()
+    assert trio.current_time() > 100
 
 
 async def test_every_header_line_and_all_of_them_can_be_asked_for(

@@ -315,8 +315,13 @@ async def test_a_unix_socket_serves_too(nursery: trio.Nursery, tmp_path: object)
     rig = Rig(nursery)
     nursery.start_soon(rig.listener.serve, [sock])
     client = rig.hold(await trio.open_unix_socket(f"{tmp_path}/s"))
+    for _ in range(2):
+        assert (await client.get("/mcp")).status == 426
     await client.upgrade()
     assert rig.events[0].peername == "unix"
+    stranger = rig.hold(await trio.open_unix_socket(f"{tmp_path}/s"))
+    await stranger.send(upgrade_request(host="evil.example"))
+    assert (await stranger.response()).status == 403
 
 
 async def test_the_bound_address_is_an_allowed_host(nursery: trio.Nursery) -> None:

@@ -80,6 +80,7 @@ async def test_what_is_pushed_arrives_in_order_and_a_finished_stream_makes_room_
     await trio.testing.wait_all_tasks_blocked()
     stream.abort()  # it is over: this is another's connection
     assert (stream.gone, stream.close_reason, stream.pending_bytes) == (True, "", 0)
+    assert stream._buffer.on_overflow == stream._link.abort  # nor does it hear of it
     assert rig.listener.sweeper.statistics().watched == 1  # the connection, which is idle
     await client.send(GET)
     assert (await client.take_head())[0] == 200
@@ -96,6 +97,19 @@ async def test_a_stream_that_its_route_leaves_open_is_finished(
     await client.stream.aclose()
     assert await rig.wait_closed() == [("answered", 200)]
     assert rig.listener.sweeper.statistics().watched == 0
+
+
+async def test_a_stream_that_a_listener_is_closing_on_is_the_last_of_its_connection(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    rig, client, stream, route = await open_stream(nursery)
+    rig.listener.closing()
+    stream.finish(b"the last")
+    route.release.set()
+    assert (await client.response()).body == b"the last"
+    assert await client.rest() == b""
+    assert trio.current_time() < 5
+    assert await rig.wait_closed() == [("answered", 200)]
 
 
 async def test_a_stream_whose_route_fails_is_cut_so_that_the_client_can_tell(

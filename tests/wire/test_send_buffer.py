@@ -10,13 +10,20 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from mcptrio.wire import MemoryTransport, SendBuffer, SendBufferStatistics, memory_transport_pair
+from mcptrio.wire.codec import IDENTITY, Codec
 
 
 class Peer:
     """A SendBuffer, the other end of its transport, and what it reported."""
 
     def __init__(
-        self, nursery: trio.Nursery, *, capacity: int = 10, limit: int = 1000, high_water: int = 50
+        self,
+        nursery: trio.Nursery,
+        *,
+        capacity: int = 10,
+        limit: int = 1000,
+        high_water: int = 50,
+        codec: Codec = IDENTITY,
     ) -> None:
         self.transport, self.other = memory_transport_pair(capacity)
         self.overflows = 0
@@ -31,6 +38,7 @@ class Peer:
             limit=limit,
             on_overflow=self._overflowed,
             on_broken=self.errors.append,
+            codec=codec,
         )
         self.buffer.on_flushed = self._flushed
 
@@ -300,3 +308,54 @@ def test_whatever_was_taken_arrives_whole_and_in_order(steps: list[tuple[bytes, 
             assert arrived + await peer.read() == taken + b"<eof>"
 
     trio.run(main)
+
+
+class Numbered:
+    """A codec that numbers what it seals, as TLS does: nothing may be left out or come twice."""
+
+    ended = False
+
+    def __init__(self) -> None:
+        self.sealed = 0
+        self.ends = 0
+
+    def seal(self, data: bytes, /) -> bytes:
+        self.sealed += 1
+        return b"%d:%b;" % (self.sealed, data)
+
+    def open(self, data: bytearray, /) -> tuple[bytes | bytearray, bytes]:
+        raise NotImplementedError
+
+    def end(self) -> bytes:
+        self.ends += 1
+        return b"bye" if self.ends == 1 else b""
+
+
+async def test_what_is_taken_is_sealed_once_and_what_is_refused_never(nursery: trio.Nursery) -> None:
+    codec = Numbered()
+    peer = Peer(nursery, capacity=3, limit=20, high_water=0, codec=codec)
+    assert not peer.buffer.push(b"x" * 21)
+    assert codec.sealed == 0
+    assert peer.buffer.push(b"first")
+    assert peer.buffer.push(b"second")
+    assert not peer.buffer.push(b"third, too long")
+    peer.buffer.push_sealed(b"raw;")
+    peer.buffer.finish(b"last", eof=True)
+    peer.buffer.finish(b"later", eof=True)
+    peer.buffer.push_sealed(b"too late")
+    assert not peer.buffer.push(b"too late")
+    assert await peer.read() == b"1:first;2:second;raw;3:last;bye<eof>"
+    assert (codec.sealed, codec.ends, peer.flushed) == (3, 1, 1)
+
+
+@pytest.mark.parametrize("capacity", [100, 1])
+async def test_the_codec_says_goodbye_where_the_half_close_is_asked_for_later(
+    nursery: trio.Nursery, capacity: int
+) -> None:
+    peer = Peer(nursery, capacity=capacity, codec=Numbered())
+    peer.buffer.finish(b"last")
+    peer.buffer.finish()
+    assert await peer.read() == b"1:last;"
+    peer.buffer.finish(eof=True)
+    assert await peer.read() == b"bye<eof>"
+    assert peer.flushed == 1

@@ -235,6 +235,7 @@ async def test_a_close_notify_is_the_end_too_where_the_connection_stays_open(
     async def work(exchange: Exchange) -> None:
         exchange.open_stream()
         await exchange.wait_disconnected()
+        await exchange.wait_disconnected()  # it stays so
         gone.set()
 
     rig = Rig(nursery, routes={"/": work})
@@ -289,9 +290,9 @@ async def test_one_too_many_is_closed_without_a_handshake(
     nursery: trio.Nursery, autojump_clock: MockClock, papers: Papers
 ) -> None:
     rig = Rig(nursery, Limits(max_connections=0), routes=ROUTES)
-    client = connect(rig, papers)
-    with pytest.raises(trio.BrokenResourceError):
-        await client.send(b"GET / HTTP/1.1\r\n\r\n")
+    server, client = memory_transport_pair()
+    await rig.listener.connection(server, tls=papers.server)
+    assert client.recv_into(bytearray(100)) == 0  # what it would be told it could not read
     assert rig.told(EventKind.REFUSED) == [("connection_limit", 503)]
 
 
@@ -363,6 +364,19 @@ def test_all_plain_bytes_of_a_read_are_given_at_once_and_the_end_is_remembered(p
     assert codec.ended
     assert codec.end()
     assert codec.end() == b""
+
+
+def test_the_peer_may_go_on_after_our_end_until_it_says_the_same(papers: Papers) -> None:
+    client, codec, deliver = _handshake(papers)
+    deliver()
+    assert codec.end()
+    client.write(b"an answer to the last")
+    assert deliver() == b"an answer to the last"
+    assert not codec.ended
+    with pytest.raises(ssl.SSLWantReadError):
+        client.unwrap()
+    assert deliver() == b""
+    assert codec.ended
 
 
 def test_there_is_nothing_to_say_at_the_end_of_a_handshake_that_never_was(papers: Papers) -> None:

@@ -110,7 +110,7 @@ class _Look:
         self._limits = limits
         self._uri_of = uri_of
         self._shown = shown
-        self._now = time.time_ns()
+        self._began = time.time_ns()
         self._looked_at = 0
         self._files: dict[str, File] = {}
         self._folders: dict[str, tuple[int, int]] = {}
@@ -189,8 +189,9 @@ class _Look:
     def _file(self, status: os.stat_result) -> File:
         changed = status.st_ctime_ns
         most = YOUNG if changed % 1_000_000_000 else _COARSE_YOUNG
-        # Of a time in the future, by another machine's clock, nothing can be told.
-        young = -YOUNG < self._now - changed < most
+        # Written to while we look is young too, however long that takes. Of a time in the future, by another machine's
+        # clock, nothing can be told.
+        young = self._began - changed < most and changed - time.time_ns() < YOUNG
         return File(status.st_ino, status.st_size, status.st_mtime_ns, changed, young)
 
     def _usable(self, path: str) -> bool:

@@ -16,7 +16,8 @@ class Doubts(Struct, frozen=True):
     missing: frozenset[str] = frozenset()
     """Files that were there: an editor may have put them aside, and be about to put another in their place."""
     young: bool = False
-    """Something that changed was written to only just now, so that a further write might leave no trace."""
+    """Something that changed was written to only just now, so that a further write might leave no trace; or it is being
+    written to, for the system changes a file's size before its times."""
 
     def settled(self, before: Doubts) -> bool:
         """Whether there is nothing to wait for: what is missing was so in the look before, too."""
@@ -26,8 +27,16 @@ class Doubts(Struct, frozen=True):
 def doubts(known: Mapping[str, File], scan: Scan) -> Doubts:
     """What cannot be told by this look alone."""
     missing = frozenset(path for path in known if path not in scan.files and not is_below(path, scan.blind))
-    young = any(file.young and known.get(path) != file for path, file in scan.files.items())
+    young = any(_is_young(file, known.get(path)) for path, file in scan.files.items())
     return Doubts(missing, young)
+
+
+def _is_young(file: File, before: File | None) -> bool:
+    if file == before:
+        return False
+    return file.young or (
+        before is not None and file.size != before.size and file.changed_ns == before.changed_ns
+    )
 
 
 def merged(known: Mapping[str, File], scan: Scan) -> dict[str, File]:

@@ -8,6 +8,7 @@ import trio
 
 from mcptrio.sources.shown_url import shown_url
 from mcptrio.sources.websocket.lost import Lost, refused
+from mcptrio.wire.send_guard import SendGuard, SendStalled
 
 MAX_HEAD = 16 * 1024
 """Bytes of the answer's head that are read."""
@@ -43,7 +44,7 @@ class GuardedStream(trio.abc.Stream):
         self._timeout = timeout
         self._head: bytes | None = b""  # None once the answer was seen to be a WebSocket's
         self._open = False
-        self._cut = False
+        self._sending = SendGuard(inner, timeout)
         self._fragments = _Fragments()
 
     def opened(self) -> None:
@@ -52,18 +53,12 @@ class GuardedStream(trio.abc.Stream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send all of `data` within the deadline."""
-        if self._cut:
-            await trio.lowlevel.checkpoint()
-            raise trio.BrokenResourceError("an earlier send was cut")
-        self._cut = True
-        with trio.move_on_after(self._timeout):
-            try:
-                await self._inner.send_all(data)
-            except trio.BrokenResourceError as error:
-                raise self._broken(error) from error
-            self._cut = False
-        if self._cut:
-            raise self._lose(f"took nothing for {self._timeout:g} s")
+        try:
+            await self._sending.send_all(data)
+        except SendStalled as error:
+            raise self._lose(f"took nothing for {self._timeout:g} s") from error
+        except trio.BrokenResourceError as error:
+            raise self._broken(error) from error
 
     async def wait_send_all_might_not_block(self) -> None:
         """As the inner stream."""
@@ -131,7 +126,7 @@ class GuardedStream(trio.abc.Stream):
         The caller bounds it (`FAREWELL`). If cancelled, the connection is ended all the same.
         """
         try:
-            if politely and self._open and not self._cut:
+            if politely and self._open and not self._sending.cut:
                 await self._inner.send_all(_CLOSE)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the peer was faster

@@ -11,6 +11,8 @@ from mcptrio.live import pump
 from tests.sources.files.disk import Disk, files_of
 from tests.sources.killing import Record, crash_at_every_report, killed_at_step, watched
 
+pytestmark = pytest.mark.unmeasured
+
 MockClock = trio.testing.MockClock
 
 EXPECTED = [

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
+from mcptrio.sources.files.scan import YOUNG, RootGone, Scan, Scanner
 from mcptrio.sources.files.scan import Limits as Bounds
-from mcptrio.sources.files.scan import RootGone, Scan, Scanner
 from mcptrio.sources.files.settings import FilesSettings
 
 
@@ -34,13 +35,24 @@ def test_files_come_folder_by_folder_with_size_and_time(tmp_path: Path) -> None:
     assert (found.blind, found.problem) == (frozenset(), "")
 
 
-def test_what_was_written_just_now_is_young_and_not_for_long(tmp_path: Path) -> None:
+def test_what_was_written_just_now_is_young_and_not_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path, "a")
-    os.utime(tmp_path / "a")
+    written = scan(tmp_path).files["a"].changed_ns
+    for later, young in ((0, True), (YOUNG - 1, True), (YOUNG, False), (YOUNG + 1, False), (-YOUNG, False)):
+        monkeypatch.setattr(time, "time_ns", lambda now=written + later: now)
+        assert scan(tmp_path).files["a"].young == young, later
+
+
+def test_what_is_written_during_a_look_is_young_however_long_that_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "a")
+    tell = time.time_ns
+    began = iter([tell() - 10_000_000_000])
+    monkeypatch.setattr(time, "time_ns", lambda: next(began, None) or tell())
     assert scan(tmp_path).files["a"].young
-    while scan(tmp_path).files["a"].young:
-        pass
-    assert scan(tmp_path).files["a"] == scan(tmp_path).files["a"]
 
 
 def test_folders_that_are_left_out_are_not_looked_into(tmp_path: Path) -> None:

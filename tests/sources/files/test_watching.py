@@ -16,12 +16,18 @@ from mcptrio import App
 from mcptrio.client import Client
 from mcptrio.live import SourceState
 from mcptrio.protocol import RpcError
-from mcptrio.sources.files import Files, FilesSettings, install
+from mcptrio.sources.files import Files, FilesSettings, files, install
 from mcptrio.sources.files.watch import THREAD, Watched, open_watch, whole_paths
 from tests.sources.files.disk import Bench
 from tests.sources.killing import Killed, Record
 
 DEADLINE = 20
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks are repeated until they agree, however slow the machine: what is told in doubt may be told twice."""
+    monkeypatch.setattr(files, "PATIENCE", DEADLINE)
 
 
 def settings_of(root: Path, **settings: object) -> FilesSettings:
@@ -259,8 +265,6 @@ async def test_the_list_has_names_sizes_and_times_and_reads_refuse_what_is_not_i
 
 
 async def test_what_cannot_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from mcptrio.sources.files import files
-
     def refuse(*arguments: object) -> None:
         raise PermissionError(13, "Permission denied")
 

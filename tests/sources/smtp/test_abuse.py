@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from tests.sources.mail.shapes import SHAPES
 from tests.sources.smtp.post import Post, in_thread, mail
 
+pytestmark = pytest.mark.unmeasured
+
 HELLO = b"EHLO a\r\n"
 ENVELOPE = HELLO + b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n"
 DATA = ENVELOPE + b"DATA\r\n"

@@ -19,6 +19,8 @@ from mcptrio.sources.smtp.server import SmtpServer
 from tests.sources.killing import Killed, crash_at_every_report, killed_at_step
 from tests.sources.smtp.post import FEED, Post, in_thread, mail, uri
 
+pytestmark = pytest.mark.unmeasured
+
 
 class Burst:
     """Senders that try again until their mail was acknowledged; what was, by subject."""

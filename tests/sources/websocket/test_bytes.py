@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 import trio.testing
 from hypothesis import given, settings
@@ -18,6 +19,8 @@ from tests.sources.websocket.service import (
     frame,
     talking,
 )
+
+pytestmark = pytest.mark.unmeasured
 
 frames = st.builds(frame, st.binary(max_size=200), opcode=st.integers(0, 15), fin=st.booleans()) | st.just(
     frame(event(1).encode())

@@ -15,6 +15,8 @@ from tests.sources.killing import Record, crash_at_every_report, killed_at_step,
 from tests.sources.rig import expect_no_tasks
 from tests.sources.websocket.service import Service, WebSocket, event, made, talking
 
+pytestmark = pytest.mark.unmeasured
+
 MockClock = trio.testing.MockClock
 
 EVENTS = [
