@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from weakref import WeakKeyDictionary
 
 import pytest
 from coverage import Coverage
@@ -19,10 +20,10 @@ from tests.tap import Conversation, expect_valid, framed
 
 # No deadline per example: how long one takes depends on the machine, and a hang is the timeout's to find.
 # In CI the examples are the same in every run (hypothesis' own profile), so that a failure belongs to its change.
-# HYPOTHESIS_PROFILE=long is for by hand: a hundred times as many, wherever a test does not say how many itself.
+# HYPOTHESIS_PROFILE=long is for by hand: twenty times as many, wherever a test does not say how many itself.
 _base = settings.get_profile("ci" if os.environ.get("CI") == "true" else "default")
 settings.register_profile("mcptrio", _base, deadline=None)
-settings.register_profile("long", deadline=None, max_examples=10_000)
+settings.register_profile("long", deadline=None, max_examples=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or "mcptrio")
 
 
@@ -42,8 +43,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool, bool]:
 @pytest.fixture(autouse=True)
 def tap(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every message that a server of this process sends in any test is judged by the official schema."""
-    conversations: dict[Peer, Conversation] = {}
-    asked: dict[PostReply, Peer] = {}
+    # Weak, so that tests can count what a server has let go.
+    conversations: WeakKeyDictionary[Peer, Conversation] = WeakKeyDictionary()
+    asked: WeakKeyDictionary[PostReply, Peer] = WeakKeyDictionary()
     failures: list[Exception] = []
 
     def judge(peer: Peer, messages: Iterable[bytes]) -> None:

@@ -18,7 +18,7 @@ from typing import NoReturn
 import jsonschema_rs
 
 from mcptrio.protocol import Message, Notification, ProtocolError, Request, Revision, decode
-from mcptrio.protocol.envelope import SUBSCRIPTION_ID_KEY, VERSION_KEY
+from mcptrio.protocol.envelope import CAPABILITIES_KEY, LOG_LEVEL_KEY, SUBSCRIPTION_ID_KEY, VERSION_KEY
 from mcptrio.wire import text_frame
 from mcptrio.wire.sse import event_frame, unchunk
 
@@ -65,6 +65,8 @@ QUESTIONS = {
 CODES = {-32700, -32600, -32601, -32602, -32603, -32020, -32021, -32022}
 """Of both revisions; the older one has -32002 beside them."""
 
+LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
+
 Key = tuple[type, object]
 
 
@@ -105,11 +107,29 @@ def _members(raw: bytes) -> dict[str, object]:
 
 @dataclass
 class _Asked:
-    """A request that was not answered yet."""
+    """A request that was not answered yet, and what its client wants and can be asked."""
 
     method: str
     revision: Revision
     params: dict[str, object]
+    level: object = None
+    capabilities: dict[str, object] = field(default_factory=dict)
+
+    def wants(self, level: object) -> bool:
+        """Whether the client is to hear of log messages of a level."""
+        levels = (self.level, level)
+        return all(each in LEVELS for each in levels) and LEVELS.index(self.level) <= LEVELS.index(level)
+
+    def can_be_asked(self, question: dict[str, object]) -> bool:
+        """Whether the client has declared that it answers such a question."""
+        params = _mapping(question.get("params"))
+        if question["method"] == "roots/list":
+            return "roots" in self.capabilities
+        if question["method"] == "sampling/createMessage":
+            sampling = self.capabilities.get("sampling")
+            return isinstance(sampling, dict) and ("tools" not in params or "tools" in sampling)
+        forms, mode = self.capabilities.get("elicitation"), params.get("mode", "form")
+        return isinstance(forms, dict) and (mode in forms or (mode == "form" and not forms))
 
 
 @dataclass
@@ -118,10 +138,11 @@ class Conversation:
 
     checked: Counter[str] = field(default_factory=Counter)
     _open: dict[Key, list[_Asked]] = field(default_factory=dict)
-    _tokens: Counter[Key] = field(default_factory=Counter)
     _listens: dict[Key, dict[str, object]] = field(default_factory=dict)
     _subscribed: set[object] = field(default_factory=set)
     _initialized: bool = False
+    _level: object = None
+    _capabilities: dict[str, object] = field(default_factory=dict)
     _questions: set[object] = field(default_factory=set)
 
     def received(self, data: bytes) -> None:
@@ -142,13 +163,15 @@ class Conversation:
         if isinstance(message, Notification):
             self._told(message.method, params)
         else:
-            modern = VERSION_KEY in _mapping(params.get("_meta"))
-            revision = Revision.MODERN if modern else Revision.LEGACY
-            self._asked(message.id, _Asked(message.method, revision, params))
+            meta = _mapping(params.get("_meta"))
+            asked = _Asked(message.method, Revision.LEGACY, params, self._level, self._capabilities)
+            if VERSION_KEY in meta:
+                capabilities = _mapping(meta.get(CAPABILITIES_KEY))
+                asked = _Asked(message.method, Revision.MODERN, params, meta.get(LOG_LEVEL_KEY), capabilities)
+            self._asked(message.id, asked)
 
     def _asked(self, id: str | int, asked: _Asked) -> None:
         self._open.setdefault((type(id), id), []).append(asked)
-        self._tokens[self._token(asked)] += 1
 
     def _told(self, method: str, params: dict[str, object]) -> None:
         if method == "notifications/initialized":
@@ -158,8 +181,7 @@ class Conversation:
             if not isinstance(id, str | int):
                 return
             # Whatever is open under this id may not be answered any more: a later answer finds nothing to answer.
-            for asked in self._open.pop((type(id), id), []):
-                self._tokens[self._token(asked)] -= 1
+            self._open.pop((type(id), id), None)
             self._listens.pop((type(id), id), None)
 
     @staticmethod
@@ -175,7 +197,6 @@ class Conversation:
         found = asked.pop(-1 if newest else 0)
         if not asked:
             del self._open[type(id), id]
-        self._tokens[self._token(found)] -= 1
         return found
 
     def sent(self, data: bytes) -> None:
@@ -197,11 +218,15 @@ class Conversation:
         assert isinstance(method, str)
         assert method in QUESTIONS, f"not a question of ours: {message}"
         expect_valid(message, Revision.LEGACY, QUESTIONS[method])
-        running = [asked for each in self._open.values() for asked in each]
-        assert any(asked.revision is Revision.LEGACY for asked in running), f"belongs to nothing: {message}"
+        running = [asked for asked in self._running() if asked.revision is Revision.LEGACY]
+        assert running, f"belongs to nothing: {message}"
+        assert any(asked.can_be_asked(message) for asked in running), f"was not declared: {message}"
         assert id not in self._questions, f"asked twice: {message}"
         self._questions.add(id)
         self.checked[QUESTIONS[method]] += 1
+
+    def _running(self) -> list[_Asked]:
+        return [asked for each in self._open.values() for asked in each]
 
     def _notification(self, message: dict[str, object]) -> None:
         method = message["method"]
@@ -210,12 +235,11 @@ class Conversation:
         tag = _mapping(params.get("_meta")).get(SUBSCRIPTION_ID_KEY)
         assert method in NOTIFICATIONS, f"not a notification of ours: {message}"
         definition = NOTIFICATIONS[method]
-        expect_valid(message, Revision.LEGACY if tag is None else Revision.MODERN, definition)
-        if method == "notifications/progress":
-            token = params["progressToken"]
-            assert self._tokens[type(token), token] > 0, f"progress for no running request: {message}"
-        elif method == "notifications/message":
-            assert self._open, f"a log message of no running request: {message}"
+        about = self._about(method, params)
+        modern = tag is not None or any(asked.revision is Revision.MODERN for asked in about)
+        expect_valid(message, Revision.MODERN if modern else Revision.LEGACY, definition)
+        if method in ("notifications/progress", "notifications/message"):
+            assert about, f"of no running request that wants it: {message}"
         elif method == "notifications/cancelled":
             assert params["requestId"] in self._questions, f"takes back what is not open: {message}"
             self._questions.discard(params["requestId"])
@@ -224,6 +248,15 @@ class Conversation:
         else:
             self._for_listen(method, params, (type(tag), tag))
         self.checked[definition] += 1
+
+    def _about(self, method: str, params: dict[str, object]) -> list[_Asked]:
+        """The running requests that a report or a log message may belong to."""
+        if method == "notifications/progress":
+            token = params.get("progressToken")
+            return [asked for asked in self._running() if self._token(asked) == (type(token), token)]
+        if method == "notifications/message":
+            return [asked for asked in self._running() if asked.wants(params.get("level"))]
+        return []
 
     def _for_session(self, method: str, params: dict[str, object]) -> None:
         if method == "notifications/resources/updated":
@@ -274,6 +307,8 @@ class Conversation:
         if _mapping(message["result"]).get("resultType") == "input_required":
             assert asked.method in ("tools/call", "resources/read", "prompts/get"), f"may not ask: {message}"
             definition = "InputRequiredResult"
+            for question in _mapping(_mapping(message["result"]).get("inputRequests")).values():
+                assert asked.can_be_asked(_mapping(question)), f"was not declared: {message}"
         expect_valid(message["result"], asked.revision, definition)
         result = _mapping(message["result"])
         if asked.revision is Revision.MODERN:
@@ -283,6 +318,10 @@ class Conversation:
             assert "resultType" not in result, f"the older revision knows no resultType: {message}"
         if asked.method == "subscriptions/listen":
             assert self._listens.pop((type(id), id), None) is not None, f"ended unacknowledged: {message}"
+        elif asked.method == "initialize":
+            self._capabilities, self._level = _mapping(asked.params["capabilities"]), "info"
+        elif asked.method == "logging/setLevel":
+            self._level = asked.params["level"]
         elif asked.method == "resources/subscribe":
             self._subscribed.add(asked.params["uri"])
         elif asked.method == "resources/unsubscribe":

@@ -190,6 +190,8 @@ class App(Declaring):
         port: int = 8765,
         *,
         unix_socket: str | os.PathLike[str] | None = None,
+        allowed_hosts: Collection[str] = (),
+        allowed_origins: Collection[str] = (),
         tls: ssl.SSLContext | None = None,
         anonymous: bool = False,
     ) -> None:
@@ -202,7 +204,16 @@ class App(Declaring):
         if not logging.getLogger().handlers:
             logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         try:
-            run(self, host=host, port=port, unix_socket=unix_socket, tls=tls, anonymous=anonymous)
+            run(
+                self,
+                host=host,
+                port=port,
+                unix_socket=unix_socket,
+                allowed_hosts=allowed_hosts,
+                allowed_origins=allowed_origins,
+                tls=tls,
+                anonymous=anonymous,
+            )
         except CannotListen as error:
             where = f"{host}:{port}" if unix_socket is None else f"unix:{os.fspath(unix_socket)}"
             fix = "port" if unix_socket is None else "unix_socket"

@@ -1,4 +1,4 @@
-"""Running an app as a whole program: signals, open files, and an end in bounded time."""
+"""Running an app as a whole program that listens: open files, memory, signals."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import os
 import signal
 import ssl
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
-from types import FrameType
 from typing import Protocol
 
 import trio
 
 from mcptrio.app.address import Address
 from mcptrio.app.root import sole
+from mcptrio.app.stopping import arm, overstayed, stop_on_signal
 from mcptrio.log import get_logger
 from mcptrio.server import ServerSettings
 from mcptrio.wire import raise_nofile_limit
@@ -28,9 +28,6 @@ these a quarter more calls were answered per second of CPU, and the slowest hund
 
 _SPARE_FILES = 64
 """Open files kept back from connections: for sources, logs and the interpreter."""
-
-OVERSTAYED = 70
-"""Exit status of a program that did not end within its drain deadline."""
 
 
 class Servable(Protocol):
@@ -93,6 +90,10 @@ def run(
         allowed_hosts=allowed_hosts,
         allowed_origins=allowed_origins,
     )
+    # What was imported lives for ever: the collector need not look at it again. Here, because it takes a while.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECTOR)
     try:
         trio.run(_main, app, serve, on_ready)
     except BaseExceptionGroup as group:
@@ -107,64 +108,20 @@ async def _main(
     files = raise_nofile_limit()
     cap = max(1, min(app.settings.limits.max_connections, files - _SPARE_FILES))
     # The deadlines of everything that has one, and a second for what has none.
-    watchdog = threading.Timer(app.stop_timeout + 1.0, _overstayed)
+    watchdog = threading.Timer(app.stop_timeout + 1.0, overstayed)
     watchdog.daemon = True
     try:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            _arm(watchdog)
+            arm(watchdog)
             async with trio.open_nursery() as nursery:
                 stopping = trio.CancelScope()
-                nursery.start_soon(_stop_on_signal, signals, stopping)
+                nursery.start_soon(stop_on_signal, signals, stopping)
                 with stopping:
                     async with trio.open_nursery() as serving:
                         address = await serving.start(partial(serve, max_connections=cap))
-                        # What lives now lives for ever: the collector need not look at it again.
-                        gc.collect()
-                        gc.freeze()
-                        gc.set_threshold(*_COLLECTOR)
                         _log.info("listening", url=address.websocket, max_connections=cap, open_files=files)
                         on_ready(address)
                 nursery.cancel_scope.cancel(reason="the server has ended")
     finally:
         watchdog.cancel()
     _log.info("stopped")
-
-
-def _arm(watchdog: threading.Timer) -> None:
-    """Have the first signal start the watchdog and the second one end the process.
-
-    Both in the signal handler itself: a task would wait for the very step that never ends.
-    """
-    armed = False
-    for number in (signal.SIGINT, signal.SIGTERM):
-        receiver = signal.getsignal(number)
-        assert callable(receiver)
-
-        def handle(number: int, frame: FrameType | None, receiver: Callable[..., object] = receiver) -> None:
-            nonlocal armed
-            if armed:
-                os._exit(128 + number)
-            armed = True
-            watchdog.start()
-            receiver(number, frame)
-
-        signal.signal(number, handle)
-
-
-async def _stop_on_signal(signals: AsyncIterator[int], stopping: trio.CancelScope) -> None:
-    async for number in signals:
-        name = signal.Signals(number).name
-        _log.info("stopping", signal=name)
-        stopping.cancel(reason=name)
-
-
-def _overstayed() -> None:
-    # Said by a thread of its own: a log that nobody reads may block whoever writes it.
-    said = threading.Thread(
-        target=_log.critical,
-        args=("a part overstays the drain deadline: the process ends without it",),
-        daemon=True,
-    )
-    said.start()
-    said.join(0.2)
-    os._exit(OVERSTAYED)

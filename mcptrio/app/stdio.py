@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 import trio
 
 from mcptrio.app.root import sole
-from mcptrio.app.run import _arm, _overstayed, _stop_on_signal
+from mcptrio.app.stopping import arm, overstayed, stop_on_signal
 from mcptrio.log import get_logger
 
 _log = get_logger("mcptrio.app")
@@ -109,16 +109,16 @@ def run_stdio(app: ServableOnStdio, streams: Streams | None = None) -> None:
 
 async def _main(app: ServableOnStdio, streams: Streams | None) -> None:
     # One for each thing that can begin the end: a timer starts once.
-    watchdogs = [threading.Timer(app.stop_timeout + 1.0, _overstayed) for _ in range(2)]
+    watchdogs = [threading.Timer(app.stop_timeout + 1.0, overstayed) for _ in range(2)]
     for watchdog in watchdogs:
         watchdog.daemon = True
     signalled, disconnected = watchdogs
     try:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            _arm(signalled)
+            arm(signalled)
             async with trio.open_nursery() as nursery:
                 stopping = trio.CancelScope()
-                nursery.start_soon(_stop_on_signal, signals, stopping)
+                nursery.start_soon(stop_on_signal, signals, stopping)
                 with stopping:
                     await app.serve_stdio(streams, on_disconnected=disconnected.start)
                 nursery.cancel_scope.cancel(reason="the server has ended")

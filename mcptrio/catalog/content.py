@@ -227,7 +227,7 @@ def _decoder(signature: Signature) -> tuple[msgspec.json.Decoder[object], Object
         raise DeclarationError(
             f"{signature.function}: the return annotation {annotation!r} has no JSON form "
             f"({str(error).splitlines()[-1]}); return a Struct, a dataclass or a JSON type, or annotate "
-            "`-> object`"
+            "`-> object`; `Image` and `Audio` return an `ImageContent` and an `AudioContent`"
         ) from error
 
 

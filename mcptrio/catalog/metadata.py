@@ -52,6 +52,9 @@ UNCACHED = Caching()
 
 def checked_caching(where: str, ttl: float | None, public: bool, cache: float | None) -> Caching:
     """Raises `DeclarationError` for a time that is none."""
+    for name, seconds in (("ttl", ttl), ("cache", cache)):
+        if not isinstance(seconds, int | float | None):
+            raise DeclarationError(f"{where}: {name}={seconds!r} must be a number of seconds, such as 60")
     if ttl is not None and not 0 <= ttl <= _YEAR:
         raise DeclarationError(f"{where}: ttl={ttl!r} must be seconds from 0 to a year, or None")
     if cache is not None and not 0 < cache <= _YEAR:

@@ -11,7 +11,6 @@ import trio
 
 from mcptrio.access import Access, Unauthorized
 from mcptrio.catalog import Catalog
-from mcptrio.live import Hub
 from mcptrio.log import get_logger
 from mcptrio.server.dispatch import Dispatch
 from mcptrio.server.flusher import BATCH
@@ -59,7 +58,6 @@ class Endpoint:
         name: str,
         dispatch: Dispatch,
         subscriptions: Subscriptions,
-        hub: Hub,
         catalog: Catalog,
         access: Access,
         settings: ServerSettings,
@@ -85,7 +83,6 @@ class Endpoint:
         self.http = StreamableHttp(
             dispatch,
             subscriptions,
-            hub,
             catalog,
             settings,
             Sessions(settings, sweeper, start_connection, self.peers),

@@ -43,6 +43,12 @@ class ListChanges:
         for watchers in self._watchers.values():
             watchers.pop(subscriber, None)
 
+    def remind(self, subscriber: Subscriber) -> None:
+        """Tell a subscriber of every list that it watches, as if it had changed: something may have been missed."""
+        for kind, watchers in self._watchers.items():
+            if subscriber in watchers:
+                subscriber.outbox.send_nowait(kind)
+
     def watchers(self) -> int:
         """How many subscribers watch a list, counted per list."""
         return sum(map(len, self._watchers.values()))

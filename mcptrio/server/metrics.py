@@ -56,6 +56,8 @@ class ServerCollector(Collector):
 
     def _connections(self) -> Iterator[Metric]:
         peers = [peer for endpoint in self._endpoints for peer in endpoint.peers.values()]
+        # Who listens over HTTP is in both.
+        everyone = {*peers, *(peer for endpoint in self._endpoints for peer in endpoint.http.exchanges)}
         yield GaugeMetricFamily(
             "mcptrio_connections",
             "Connections open now.",
@@ -75,12 +77,12 @@ class ServerCollector(Collector):
         yield GaugeMetricFamily(
             "mcptrio_requests_running",
             "Requests running now.",
-            value=sum(len(peer.requests) for peer in peers),
+            value=sum(len(peer.requests) for peer in everyone),
         )
         yield GaugeMetricFamily(
             "mcptrio_pending_bytes",
             "Bytes pushed to peers that they have not accepted.",
-            value=sum(peer.wire.pending_bytes for peer in peers),
+            value=sum(peer.wire.pending_bytes for peer in everyone),
         )
         yield CounterMetricFamily(
             "mcptrio_connections_accepted", "Connections accepted.", value=self._traffic.accepted

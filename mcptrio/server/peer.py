@@ -121,11 +121,7 @@ class Peer:
         `disconnected` is called as soon as the wire has ended, in any case: what the peer subscribed does not wait for
         a handler that takes long to end. The nursery ends with the last of them.
         """
-        structlog.contextvars.bind_contextvars(peer=self.name)
-        if self.principal is None:
-            structlog.contextvars.unbind_contextvars("principal")
-        else:
-            structlog.contextvars.bind_contextvars(principal=self.principal)
+        self._name_in_logs()
         async with trio.open_nursery() as self._nursery:
             try:
                 while messages := await self.wire.receive():
@@ -139,6 +135,13 @@ class Peer:
                 self._ending = True
                 disconnected(self)
             self._nursery.cancel_scope.cancel(reason=f"{self.name} disconnected")
+
+    def _name_in_logs(self) -> None:
+        structlog.contextvars.bind_contextvars(peer=self.name)
+        if self.principal is None:
+            structlog.contextvars.unbind_contextvars("principal")
+        else:
+            structlog.contextvars.bind_contextvars(principal=self.principal)
 
     def introduce(self, revision: Revision, client: ClientInfo | None) -> None:
         """Note what the client speaks and who it says it is; for people, nothing is decided by it."""
@@ -163,6 +166,8 @@ class Peer:
     async def _answer(
         self, key: Key, answer: Callable[[], Awaitable[Answer]], scope: trio.CancelScope, reply: Reply
     ) -> None:
+        # A request of a session is started by whichever connection brought it, and would go by that one's name.
+        self._name_in_logs()
         structlog.contextvars.bind_contextvars(request=key[1])
         answered = False
         try:

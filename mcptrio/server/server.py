@@ -293,7 +293,6 @@ class Server:
             name,
             self.dispatch,
             self._subscriptions,
-            self._hub,
             self._catalog,
             access,
             settings,

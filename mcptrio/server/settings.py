@@ -41,8 +41,7 @@ class ServerSettings:
     stored_bytes: int = 256 * 1024
     """Bytes of such messages; the newest one is kept whatever its size."""
     stream_after: float = 0.1
-    """A request of a session over HTTP that is not answered by then is answered by a stream, which can be resumed. With 0
-    every answer is such a stream."""
+    """A request of a session over HTTP that is not answered by then is answered by a stream, which can be resumed."""
     drain_timeout: float = 1.5
     """From the request to stop to the last connection's end: what is still open then is cut."""
     drain_requests: float = 0.7

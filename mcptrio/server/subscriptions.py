@@ -18,7 +18,7 @@ from mcptrio.server.flusher import Flusher
 from mcptrio.server.list_changes import ListChanges
 from mcptrio.server.peer import Peer
 from mcptrio.server.settings import ServerSettings
-from mcptrio.server.subscriber import Listen, Subscriber
+from mcptrio.server.subscriber import Listen, Session, Subscriber
 from mcptrio.server.wanted import Sources
 
 
@@ -128,6 +128,11 @@ class Subscriptions:
             resource_subscriptions=uris,
         )
         peer.push(self._codec.acknowledged(honoured, id))
+
+    def remind(self, session: Session) -> None:
+        """Tell a session all that it could have missed: every URI that it subscribed, and the lists. Synchronous."""
+        self._hub.remind(session.outbox)
+        self._list_changes.remind(session)
 
     def _check_room(self, peer: Peer, more: int) -> None:
         limit = self._settings.max_subscriptions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,14 +14,49 @@ from tests.wire.rig import upgrade_request
 
 @dataclass(frozen=True)
 class Status:
-    """An HTTP response, then the end of the connection."""
+    """HTTP responses; then the end of the connection, unless it is kept for another request (None: who knows)."""
 
     code: int
+    kept: bool | None = False
+    times: int = 1
+
+    async def judge(self, raw: Raw) -> None:
+        for _ in range(self.times):
+            response = await raw.response()
+            assert response.status == self.code, response
+        if self.kept is not None:
+            assert (response.headers.get("connection") == "close") is not self.kept
+        if self.kept:
+            assert (await raw.get("/healthz")).status == 200
+
+
+class Statuses:
+    """HTTP responses with these statuses; behind the last one the connection ends."""
+
+    def __init__(self, *codes: int) -> None:
+        self.codes = codes
+
+    async def judge(self, raw: Raw) -> None:
+        for code in self.codes[:-1]:
+            status = (await raw.take_head())[0] if code == 100 else (await raw.response()).status
+            assert status == code
+        await Status(self.codes[-1]).judge(raw)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """An HTTP response that is a JSON-RPC error; the connection is kept."""
+
+    status: int
+    code: int
+    id: object = 1
 
     async def judge(self, raw: Raw) -> None:
         response = await raw.response()
-        assert response.status == self.code, response
-        assert response.headers["connection"] == "close"
+        assert response.status == self.status, response
+        told = json.loads(response.body)
+        assert (told.get("id"), told["error"]["code"]) == (self.id, self.code), told
+        assert (await raw.get("/healthz")).status == 200
 
 
 @dataclass(frozen=True)
@@ -38,13 +74,14 @@ class Closed:
 
 @dataclass(frozen=True)
 class Gone:
-    """The end of the connection, without a word."""
+    """The end of the connection, without a word; behind a 101 (`handshake`) or a 100 (`greeted`)."""
 
     handshake: bool = False
+    greeted: bool = False
 
     async def judge(self, raw: Raw) -> None:
-        if self.handshake:
-            assert (await raw.take_head())[0] == 101
+        if self.handshake or self.greeted:
+            assert (await raw.take_head())[0] == (101 if self.handshake else 100)
         assert await raw.rest() == b""
 
 
@@ -74,7 +111,7 @@ class Served:
         await raw.is_served()
 
 
-Outcome = Status | Closed | Gone | Refused | Served
+Outcome = Status | Statuses | Fault | Closed | Gone | Refused | Served
 
 
 @dataclass(frozen=True)

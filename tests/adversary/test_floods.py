@@ -27,6 +27,8 @@ from tests.adversary.world import (
     until,
 )
 
+pytestmark = pytest.mark.unmeasured
+
 
 def _reason(message: dict[str, object]) -> object:
     error = message["error"]

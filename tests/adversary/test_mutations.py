@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
 
+import pytest
 import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
+from tests.adversary.mutations import MUTATIONS, Mutation
 from tests.adversary.world import (
     ALIVE,
     HOT,
@@ -24,6 +25,8 @@ from tests.adversary.world import (
     text,
 )
 from tests.wire.rig import PING, TEXT, close_frame, frame, upgrade_request
+
+pytestmark = pytest.mark.unmeasured
 
 PIECES = [
     upgrade_request(),
@@ -41,32 +44,6 @@ PIECES = [
     ALIVE,
     close_frame(1000, b"bye"),
 ]
-
-Mutation = Callable[[bytes], bytes]
-
-
-def _at(data: bytes, where: float) -> int:
-    return int(where * len(data))
-
-
-_where = st.floats(0, 1, exclude_max=True)
-_mutations = st.one_of(
-    st.tuples(_where, st.integers(1, 255)).map(
-        lambda m: (
-            lambda d: d[: _at(d, m[0])] + bytes([d[_at(d, m[0])] ^ m[1]]) + d[_at(d, m[0]) + 1 :] if d else d
-        )
-    ),
-    st.tuples(_where, st.binary(max_size=20)).map(
-        lambda m: lambda d: d[: _at(d, m[0])] + m[1] + d[_at(d, m[0]) :]
-    ),
-    st.tuples(_where, st.integers(1, 60)).map(
-        lambda m: lambda d: d[: _at(d, m[0])] + d[_at(d, m[0]) + m[1] :]
-    ),
-    st.tuples(_where, st.integers(1, 200)).map(
-        lambda m: lambda d: d[: _at(d, m[0]) + m[1]] + d[_at(d, m[0]) :],
-    ),
-    _where.map(lambda m: lambda d: d[: _at(d, m)]),
-)
 
 
 async def _play(data: bytes, cuts: list[int]) -> None:
@@ -95,7 +72,7 @@ async def _attack(world: World, data: bytes, cuts: list[int]) -> None:
 @given(
     pieces=st.lists(st.sampled_from(PIECES[1:]), max_size=10),
     greeted=st.booleans(),
-    mutations=st.lists(_mutations, min_size=1, max_size=4),
+    mutations=st.lists(MUTATIONS, min_size=1, max_size=4),
     cuts=st.lists(st.integers(0, 5000), max_size=3),
 )
 def test_a_damaged_session_hurts_nobody_else(

@@ -28,7 +28,7 @@ ROWS = {
     "a TLS ClientHello": Row(CLIENT_HELLO, Status(400)),
     "the HTTP/2 preface": Row(H2_PREFACE, Status(400)),
     "HTTP/0.9": Row(b"GET /\r\n\r\n", Status(400)),
-    "HTTP/9.9": Row(_plain("GET /mcp HTTP/9.9", "Host: localhost"), Status(426)),
+    "HTTP/9.9": Row(_plain("GET /mcp HTTP/9.9", "Host: localhost"), Status(405)),
     "half a head": Row(b"GET /mcp HTTP/1.1\r\nHos", Status(400), eof=True),
     "an SSH greeting": Row(b"SSH-2.0-OpenSSH_9.6\r\n\r\n", Status(400)),
     "a header name with a space": Row(_plain("GET /mcp HTTP/1.1", "Host : localhost"), Status(400)),
@@ -106,7 +106,7 @@ ROWS = {
     ),
     "no connection: upgrade": Row(upgrade_request(drop="Connection"), Status(426)),
     "an upgrade by POST": Row(upgrade_request().replace(b"GET", b"POST", 1), Status(405)),
-    "an upgrade in HTTP/1.0": Row(upgrade_request().replace(b"HTTP/1.1", b"HTTP/1.0", 1), Status(426)),
+    "an upgrade in HTTP/1.0": Row(upgrade_request().replace(b"HTTP/1.1", b"HTTP/1.0", 1), Status(405)),
     "an upgrade to h2c with bad settings": Row(
         _plain(
             "GET /mcp HTTP/1.1",
@@ -115,7 +115,7 @@ ROWS = {
             "Upgrade: h2c",
             "HTTP2-Settings: %%%not base64%%%",
         ),
-        Status(426),
+        Status(405, kept=True),
     ),
     "an upgrade with a body": Row(
         upgrade_request("Content-Length: 5").replace(b"\r\n\r\n", b"\r\n\r\nhello"), Status(400)
@@ -128,7 +128,7 @@ ROWS = {
             "Transfer-Encoding: chunked",
             body=b"0\r\n\r\nGET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n",
         ),
-        Status(426),
+        Status(400),
     ),
     "an upgrade with both lengths": Row(
         upgrade_request("Content-Length: 0", "Transfer-Encoding: chunked"), Status(400)
@@ -144,17 +144,19 @@ ROWS = {
     ),
     "a POST with a body": Row(
         _plain("POST /mcp HTTP/1.1", "Host: localhost", "Content-Length: 17", body=b'{"jsonrpc":"2.0"}'),
-        Status(426),
+        Status(415, kept=True),
     ),
     "a POST that waits for 100": Row(
         _plain("POST /mcp HTTP/1.1", "Host: localhost", "Content-Length: 9", "Expect: 100-continue"),
-        Status(426),
+        Status(415),
     ),
     "a POST with a long body": Row(
         _plain("POST /mcp HTTP/1.1", "Host: localhost", "Content-Length: 60000", body=b"x" * 60_000),
-        Status(426),
+        Status(415, kept=None),
     ),
-    "pipelined requests": Row(_plain("GET /healthz HTTP/1.1", "Host: localhost") * 50, Status(200)),
+    "pipelined requests": Row(
+        _plain("GET /healthz HTTP/1.1", "Host: localhost") * 50, Status(200, kept=True, times=50)
+    ),
     "another request behind the upgrade": Row(
         upgrade_request() + _plain("GET /metrics HTTP/1.1", "Host: localhost"), Closed(1002, handshake=True)
     ),

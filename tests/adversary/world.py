@@ -28,6 +28,7 @@ LIMITS = Limits(
     max_connections=40,
     head_bytes=2048,
     head_timeout=5.0,
+    body_timeout=5.0,
     max_message=65_536,
     max_fragments=8,
     high_water=32_768,
@@ -154,6 +155,9 @@ class Left:
     subscriptions: int
     watchers: int
     children: int
+    exchanges: int = 0
+    sessions: int = 0
+    watched: int = 0
 
 
 def left(app: App) -> Left:
@@ -168,12 +172,15 @@ def left(app: App) -> Left:
         subscriptions=app.hub.statistics().subscriptions,
         watchers=app.server.list_changes.watchers(),
         children=len(app.server._peers.children()),
+        exchanges=sum(len(endpoint.http.exchanges) for endpoint in endpoints),
+        sessions=sum(len(endpoint.http.sessions) for endpoint in endpoints),
+        watched=app.server._sweeper.statistics().watched,
     )
 
 
 NOTHING = Left(0, 0, 0, 0, 0, 0, 0)
-ONLY_WITNESS = Left(1, 1, 0, 1, 1, 0, 1)
-"""The well-behaved client: one connection, one listen, one subscription."""
+ONLY_WITNESS = Left(1, 1, 0, 1, 1, 0, 1, watched=1)
+"""The well-behaved client: one connection, one listen, one subscription; its deadlines are watched."""
 
 
 async def until(condition: Callable[[], object], patience: float = PATIENCE) -> None:

@@ -361,7 +361,7 @@ async def test_running_is_serving_until_a_signal() -> None:
 
         patch.setattr(gc, "freeze", lambda: None)
         # Its watchdog would end this process.
-        patch.setattr(sys.modules["mcptrio.app.run"], "_overstayed", lambda: None)
+        patch.setattr(sys.modules["mcptrio.app.run"], "overstayed", lambda: None)
         with trio.fail_after(20):
             await _main(app, partial(app.serve, port=0), ready)
     assert len(addresses) == 1

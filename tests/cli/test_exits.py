@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from mcptrio.app.run import OVERSTAYED
+from mcptrio.app.stopping import OVERSTAYED
 from mcptrio.cli.exits import CannotWrite, Exit, NobodyReads, UserError, run_to_exit, say
 from mcptrio.cli.output import Output
 from mcptrio.cli.printing import print_text, write_all

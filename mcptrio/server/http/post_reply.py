@@ -26,11 +26,12 @@ class PostReply:
         response: Response,
         *,
         primes: bool,
+        is_gone: Callable[[], bool],
         on_stream: Callable[[PostReply], None],
         on_over: Callable[[PostReply], object],
     ) -> None:
-        """`primes`: the client knows what an event without a message means. The callbacks are for whom a client that
-        comes back asks for the stream.
+        """`primes`: the client knows what an event without a message means. `is_gone`: the session has ended. The
+        callbacks are for whom a client that comes back asks for the stream.
         """
         self.over = False
         self.stream = 0
@@ -38,6 +39,7 @@ class PostReply:
         self._store = store
         self._response: Response | None = response
         self._primes = primes
+        self._is_gone = is_gone
         self._on_stream = on_stream
         self._on_over = on_over
 
@@ -66,7 +68,8 @@ class PostReply:
         """There will be no answer: the response ends without one."""
         if not self.over:
             if not self.stream and self._response is not None:
-                self._response.respond(202, b"", content_type=TEXT)
+                # A client that cancelled waits for nothing; one whose session has ended has to know.
+                self._response.respond(404 if self._is_gone() else 202, b"", content_type=TEXT)
             self._end()
 
     def close_stream(self, retry: float | None = None) -> None:

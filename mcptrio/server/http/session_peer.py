@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 import trio
 
-from mcptrio.live import Hub
 from mcptrio.protocol import Message, Request
 from mcptrio.server.dispatch import Dispatch
 from mcptrio.server.http.event_store import STANDING, EventStore
@@ -84,11 +83,10 @@ class SessionPeer(Peer):
                 self._store,
                 response,
                 primes=self._primes,
+                is_gone=lambda: self.wire.closed,
                 on_stream=self._streaming,
                 on_over=lambda reply: self._replies.pop(reply.stream, None),
             )
-            if self._settings.stream_after <= 0 and isinstance(message, Request):
-                reply.commit()
             dispatch.take(self, message, reply)
             if not isinstance(message, Request):
                 response.respond(202, b"")
@@ -101,7 +99,7 @@ class SessionPeer(Peer):
     def _streaming(self, reply: PostReply) -> None:
         self._replies[reply.stream] = reply
 
-    async def get(self, last: str | None, hub: Hub, response: Response) -> bool:
+    async def get(self, last: str | None, subscriptions: Subscriptions, response: Response) -> bool:
         """Carry a stream until its client has gone: the standing one, or the one of `last`, the last event's id.
 
         False if the session has never sent such an event.
@@ -122,7 +120,7 @@ class SessionPeer(Peer):
                 return True
             carrier.attach(response)
             if not whole and self.session is not None:
-                hub.remind(self.session.outbox)
+                subscriptions.remind(self.session)
             try:
                 await response.wait(0, response.open)
             finally:

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from msgspec import UNSET
 
 from mcptrio.catalog import Catalog
-from mcptrio.live import Hub
 from mcptrio.protocol import (
     Failure,
     Message,
@@ -40,7 +39,7 @@ from mcptrio.server.http.status import retry_after, status_of
 from mcptrio.server.peer import Peer
 from mcptrio.server.settings import ServerSettings
 from mcptrio.server.subscriptions import Subscriptions
-from mcptrio.wire import Exchange
+from mcptrio.wire import Exchange, PeerGone
 from mcptrio.wire.sse import event_frame
 
 SESSION = "Mcp-Session-Id"
@@ -61,7 +60,6 @@ class StreamableHttp:
         self,
         dispatch: Dispatch,
         subscriptions: Subscriptions,
-        hub: Hub,
         catalog: Catalog,
         settings: ServerSettings,
         sessions: Sessions,
@@ -74,7 +72,6 @@ class StreamableHttp:
         self.sessions = sessions
         self._dispatch = dispatch
         self._subscriptions = subscriptions
-        self._hub = hub
         self._catalog = catalog
         self._settings = settings
         self._peers = peers
@@ -95,6 +92,8 @@ class StreamableHttp:
             response.respond(405, b"Use POST.\n", [("Allow", ALLOW)], content_type=TEXT)
         else:
             await method(exchange, response, principal)
+            if exchange.status is None:
+                raise PeerGone  # what is left undone when its client has gone is no fault of ours
 
     def preflight(self, exchange: Exchange) -> None:
         """Answer OPTIONS: what a web page asks before it may ask."""
@@ -239,7 +238,7 @@ class StreamableHttp:
             return
         if not _accepts(exchange.header("accept"), EVENT_STREAM):
             response.respond(406, b"Send Accept: text/event-stream.\n", content_type=TEXT)
-        elif not await session.get(exchange.header("last-event-id"), self._hub, response):
+        elif not await session.get(exchange.header("last-event-id"), self._subscriptions, response):
             said = b"There is no event of this Last-Event-ID: leave the field out for a new stream.\n"
             response.respond(400, said, content_type=TEXT)
 

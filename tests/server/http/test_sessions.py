@@ -119,6 +119,20 @@ async def test_who_comes_back_without_an_id_is_told_of_all_it_has_subscribed() -
         del first
 
 
+async def test_a_list_that_changed_on_a_stream_that_broke_is_told_to_who_comes_back() -> None:
+    async with http(house()) as home:
+        session = await home.initialize()
+        wire = await home.connect()
+        await wire.request("GET", mcp_session_id=session.id, content_type=None)
+        home.app.remove_tool("add")
+        await trio.testing.wait_all_tasks_blocked()
+        await trio.aclose_forcefully(wire.stream)
+        await trio.testing.wait_all_tasks_blocked()
+        stream = await session.get()
+        told = [(await stream.message())["method"] for _ in range(3)]
+        assert "notifications/tools/list_changed" in told
+
+
 async def test_an_answer_that_was_not_waited_for_is_there_for_who_comes_back(
     autojump_clock: MockClock,
 ) -> None:
