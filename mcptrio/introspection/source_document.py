@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from mcptrio.introspection.document import MOST, Document
-from mcptrio.introspection.redaction import shown
+from mcptrio.introspection.redaction import LONGEST_NAME, shown
 from mcptrio.sources import PartDescription, SourceDescription
 
 
@@ -21,7 +21,8 @@ class SourcePart(Document, frozen=True, kw_only=True):
 class SourceDocument(Document, frozen=True, kw_only=True):
     """A source. `state` is starting, live, polling, degraded, failed or idle, since when and why.
 
-    `demand` says whether it runs only while somebody wants it, `wanted` how many URIs are wanted.
+    `demand` says whether it runs only while somebody wants it, `wanted` how many URIs are wanted, `counts` what the source
+    itself counts: as of the read, they announce no update.
     """
 
     name: str
@@ -32,6 +33,7 @@ class SourceDocument(Document, frozen=True, kw_only=True):
     wanted: int
     restarts: int
     last_error: str | None
+    counts: dict[str, int]
     parts: list[SourcePart]
     truncated: bool
 
@@ -47,6 +49,7 @@ def source_document(source: SourceDescription) -> SourceDocument:
         wanted=source.wanted,
         restarts=source.restarts,
         last_error=shown(source.last_error) or None,
+        counts={shown(name, LONGEST_NAME): count for name, count in source.counts.items()},
         parts=list(map(_part, source.parts[:MOST])),
         truncated=len(source.parts) > MOST,
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from weakref import WeakKeyDictionary
 
 import trio
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 
 from mcptrio.live.change import CREATED, DELETED, UPDATED, Change
 from mcptrio.live.uri import check_uri
+from mcptrio.log import get_logger
 
 
 class SourceState(enum.StrEnum):
@@ -28,6 +30,10 @@ class SourceState(enum.StrEnum):
     IDLE = "idle"
     """It has no task: nobody wants it, or its function has returned."""
 
+
+_MOST_COUNTS = 64
+
+_log = get_logger("mcptrio.live")
 
 _WORKING = (SourceState.LIVE, SourceState.POLLING)
 
@@ -45,6 +51,7 @@ class Feed:
         "_asked",
         "_channel",
         "_checkpoint",
+        "_counts",
         "_current",
         "_demand",
         "_demand_lot",
@@ -78,6 +85,7 @@ class Feed:
         self._current = False
         self._worked_at: datetime | None = None
         self._checkpoint: object | None = None
+        self._counts: Callable[[], Mapping[str, int]] | None = None
         # How often each URI is wanted. What few feeds need is made when it is needed: there may be thousands.
         self._demand: dict[str, int] = {}
         self._shown: frozenset[str] | None = frozenset()
@@ -85,6 +93,21 @@ class Feed:
         self._demand_lot: trio.lowlevel.ParkingLot | None = None
         self._state_lot: trio.lowlevel.ParkingLot | None = None
         self._watchers: dict[object, Callable[[Change], None]] = {}
+
+    # What it counts.
+
+    def count_by(self, counts: Callable[[], Mapping[str, int]]) -> None:
+        """Show what the source counts: `counts` is called whenever somebody looks, and must be quick. The last one counts."""
+        self._counts = counts
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What the source counts, by name; empty if it counts nothing, or fails to say. At most 64 names are told."""
+        try:
+            return dict(islice(self._counts().items(), _MOST_COUNTS)) if self._counts is not None else {}
+        except Exception:  # the source's own, and no reason for whoever looks to fail
+            _log.exception("a source cannot say what it counts", source=self.name)
+            return {}
 
     # Changes.
 

@@ -171,6 +171,13 @@ class ServerCollector(Collector):
             for word in SourceState:
                 state.add_metric([feed.name, word.value], float(feed.state is word))
         yield state
+        counts = GaugeMetricFamily(
+            "mcptrio_source_count", "What sources count, each its own.", labels=["source", "name"]
+        )
+        for feed in self._feeds.values():
+            for name, count in feed.counts.items():
+                counts.add_metric([feed.name, name], count)
+        yield counts
         restarts = CounterMetricFamily("mcptrio_restarts", "Restarts, by supervisor.", labels=["supervisor"])
         for supervisor in supervisors(self._root):
             restarts.add_metric([supervisor.name], supervisor.statistics().restarted_total)

@@ -19,7 +19,8 @@ class PartDescription(Struct, frozen=True):
 
 
 class SourceDescription(Struct, frozen=True):
-    """A source. `since` is when the state began (UTC); `wanted` counts URIs, `restarts` and `last_error` all its tasks.
+    """A source. `since` is when the state began (UTC); `wanted` counts URIs, `restarts` and `last_error` all its tasks,
+    `counts` what the source itself counts.
 
     `demand`: it runs while somebody wants it; otherwise always. `parts` are those that are wanted or run, at most 1,001:
     who shows 1,000 of them knows whether there are more.
@@ -33,4 +34,5 @@ class SourceDescription(Struct, frozen=True):
     wanted: int
     restarts: int
     last_error: str
+    counts: dict[str, int] = {}
     parts: tuple[PartDescription, ...] = ()

@@ -193,6 +193,7 @@ class SourceTree:
             wanted=feed.wanted_count,
             restarts=branch.restarts,
             last_error=branch.last_error,
+            counts=feed.counts,
             parts=branch.parts(_MOST_PARTS),
         )
 

@@ -141,7 +141,7 @@ class TestSources:
         source = SourceDescription("mail", SourceState.LIVE, "", NOW, False, 0, 0, "")
         assert encoded(source_document(source)) == (
             '{"name":"mail","state":"live","since":"2026-01-01T00:00:00Z","reason":"","demand":false,"wanted":0,'
-            '"restarts":0,"lastError":null,"parts":[],"truncated":false}'
+            '"restarts":0,"lastError":null,"counts":{},"parts":[],"truncated":false}'
         )
 
 

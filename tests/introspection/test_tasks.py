@@ -142,3 +142,18 @@ async def test_parts_of_a_source_are_shown_and_their_states_update_it(modern: bo
             ]
         await wire.rest(LONG)
         assert (await read(wire, uri, modern))["parts"] == []
+
+
+@BOTH
+async def test_what_a_source_counts_is_seen_in_its_document_and_in_the_figures(modern: bool) -> None:
+    app = App("house")
+
+    @app.source(name="mail", always=True)
+    async def mail(feed: Feed) -> None:
+        feed.count_by(lambda: {"unknown": 3})
+        await trio.sleep_forever()
+
+    async with running(app) as home:
+        wire = await home.connect(initialized=not modern)
+        assert (await read(wire, MAIL, modern))["counts"] == {"unknown": 3}
+        assert (await home.metrics())['mcptrio_source_count{name="unknown",source="mail"}'] == 3

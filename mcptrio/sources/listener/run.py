@@ -57,6 +57,7 @@ async def run(
         raise TypeError(f"the feed's checkpoint is a {type(checkpoint).__name__}, not a listener's")
     settings = settings or ListenerSettings()
     statistics = statistics or Statistics()
+    feed.count_by(statistics.counts)
     random = random or Random()
     listening = _Listening(
         feed, Machine(settings, statistics, checkpoint, random), settings, statistics, random

@@ -38,6 +38,10 @@ class Statistics:
         """How often the stream was opened again."""
         return max(0, self.opened - 1)
 
+    def counts(self) -> dict[str, int]:
+        """All counters, by name."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, int)}
+
     def enter(self, state: SourceState | None, now: float) -> None:
         """The listener is in that state from now on; None: it does not run."""
         if self._state is not None:

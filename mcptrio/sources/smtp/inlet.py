@@ -89,6 +89,7 @@ class Inlet:
         While the port cannot be had the source is `failed`, with the reason, and tries again; the hub being slow
         makes senders wait, and at last come again later.
         """
+        feed.count_by(lambda: msgspec.structs.asdict(self.counts))
         await self._outstanding.report_to(feed)
         with await self._listen(feed) as listener:
             inbox, ready = Inbox(self._abandoned), trio.Event()

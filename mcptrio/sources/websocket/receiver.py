@@ -6,6 +6,7 @@ import inspect
 from functools import partial
 from random import Random
 
+import msgspec
 import trio
 
 from mcptrio.catalog import Function, ResourceNotFound, UriTemplate
@@ -75,6 +76,7 @@ class Receiver:
         pass and while many messages cannot be used, `failed` for what somebody has to repair. Every end of a
         connection, a clean one too, is followed by a pause.
         """
+        feed.count_by(lambda: msgspec.structs.asdict(self.counts()))
         await self._settle(feed)
         while True:
             began = trio.current_time()
