@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import ssl
 import threading
 from collections.abc import Awaitable, Callable, Collection
@@ -14,8 +13,7 @@ from typing import Protocol
 import trio
 
 from mcptrio.app.address import Address
-from mcptrio.app.root import sole
-from mcptrio.app.stopping import arm, overstayed, stop_on_signal
+from mcptrio.app.stopping import overstayed, run_program, until_signal
 from mcptrio.log import get_logger
 from mcptrio.server import ServerSettings
 from mcptrio.wire import raise_nofile_limit
@@ -94,12 +92,7 @@ def run(
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECTOR)
-    try:
-        trio.run(_main, app, serve, on_ready)
-    except BaseExceptionGroup as group:
-        # Nurseries wrap; whoever runs a program wants the one error that ended it.
-        error = sole(group)
-        raise error from error.__cause__  # noqa: ASYNC123 - its own context and cause are kept
+    run_program(_main, app, serve, on_ready)
 
 
 async def _main(
@@ -111,17 +104,10 @@ async def _main(
     watchdog = threading.Timer(app.stop_timeout + 1.0, overstayed)
     watchdog.daemon = True
     try:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            arm(watchdog)
-            async with trio.open_nursery() as nursery:
-                stopping = trio.CancelScope()
-                nursery.start_soon(stop_on_signal, signals, stopping)
-                with stopping:
-                    async with trio.open_nursery() as serving:
-                        address = await serving.start(partial(serve, max_connections=cap))
-                        _log.info("listening", url=address.websocket, max_connections=cap, open_files=files)
-                        on_ready(address)
-                nursery.cancel_scope.cancel(reason="the server has ended")
+        async with until_signal(watchdog), trio.open_nursery() as nursery:
+            address = await nursery.start(partial(serve, max_connections=cap))
+            _log.info("listening", url=address.websocket, max_connections=cap, open_files=files)
+            on_ready(address)
     finally:
         watchdog.cancel()
     _log.info("stopped")

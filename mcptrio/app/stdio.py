@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
-import trio
-
-from mcptrio.app.root import sole
-from mcptrio.app.stopping import arm, overstayed, stop_on_signal
+from mcptrio.app.stopping import overstayed, run_program, until_signal
 from mcptrio.log import get_logger
 
 _log = get_logger("mcptrio.app")
@@ -99,12 +95,7 @@ def run_stdio(app: ServableOnStdio, streams: Streams | None = None) -> None:
         NoStreams: standard input or output is closed.
         Escalation: a part of the server could not be kept running.
     """
-    try:
-        trio.run(_main, app, streams)
-    except BaseExceptionGroup as group:
-        # Nurseries wrap; whoever runs a program wants the one error that ended it.
-        error = sole(group)
-        raise error from error.__cause__  # noqa: ASYNC123 - its own context and cause are kept
+    run_program(_main, app, streams)
 
 
 async def _main(app: ServableOnStdio, streams: Streams | None) -> None:
@@ -114,14 +105,8 @@ async def _main(app: ServableOnStdio, streams: Streams | None) -> None:
         watchdog.daemon = True
     signalled, disconnected = watchdogs
     try:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            arm(signalled)
-            async with trio.open_nursery() as nursery:
-                stopping = trio.CancelScope()
-                nursery.start_soon(stop_on_signal, signals, stopping)
-                with stopping:
-                    await app.serve_stdio(streams, on_disconnected=disconnected.start)
-                nursery.cancel_scope.cancel(reason="the server has ended")
+        async with until_signal(signalled):
+            await app.serve_stdio(streams, on_disconnected=disconnected.start)
     finally:
         for watchdog in watchdogs:
             watchdog.cancel()

@@ -1,15 +1,17 @@
-"""The end of a whole program: by a signal, and in bounded time."""
+"""A whole program and its end: by itself or by a signal, and then in bounded time."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from types import FrameType
 
 import trio
 
+from mcptrio.app.root import sole
 from mcptrio.log import get_logger
 
 _log = get_logger("mcptrio.app")
@@ -18,7 +20,28 @@ OVERSTAYED = 70
 """Exit status of a program that did not end within its drain deadline."""
 
 
-def arm(watchdog: threading.Timer) -> None:
+def run_program(main: Callable[..., Awaitable[None]], *args: object) -> None:
+    """Run Trio. Nurseries wrap what they raise; this raises the one error that ended the program."""
+    try:
+        trio.run(main, *args)
+    except BaseExceptionGroup as group:
+        error = sole(group)
+        raise error from error.__cause__  # noqa: ASYNC123 - its own context and cause are kept
+
+
+@asynccontextmanager
+async def until_signal(watchdog: threading.Timer) -> AsyncIterator[None]:
+    """Cancel the block at SIGINT or SIGTERM, which starts the watchdog, too; a second one ends the process at once."""
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        _arm(watchdog)
+        async with trio.open_nursery() as nursery:
+            with trio.CancelScope() as stopping:
+                nursery.start_soon(_stop_on_signal, signals, stopping)
+                yield
+            nursery.cancel_scope.cancel(reason="the server has ended")
+
+
+def _arm(watchdog: threading.Timer) -> None:
     """Have the first signal start the watchdog and the second one end the process.
 
     Both in the signal handler itself: a task would wait for the very step that never ends.
@@ -39,7 +62,7 @@ def arm(watchdog: threading.Timer) -> None:
         signal.signal(number, handle)
 
 
-async def stop_on_signal(signals: AsyncIterator[int], stopping: trio.CancelScope) -> None:
+async def _stop_on_signal(signals: AsyncIterator[int], stopping: trio.CancelScope) -> None:
     """Cancel at each signal, until cancelled."""
     async for number in signals:
         name = signal.Signals(number).name

@@ -1,17 +1,17 @@
-"""An MCP client on Trio, by WebSocket, in both revisions: for the command line, load scripts and tests.
+"""An MCP client on Trio, by WebSocket, HTTP and stdio, in both revisions: for the command line, scripts and tests.
 
     async with open_client("ws://127.0.0.1:8765/mcp") as client:
         async with client.subscribe("weather://oslo") as changes:
             async for update in changes: ...
 
 Who owns what: a `Client` is a face; its `Line` owns the subscriptions and makes one connection after the
-other; a `Connection` owns the requests in flight on one WebSocket; a `Session` is that connection in the
+other; a `Connection` owns the requests in flight on one of them, and stands on a carrier; a `Session` is that connection in the
 revision agreed on.
 """
 
 from mcptrio.client.call import OnProgress
+from mcptrio.client.carrier import Connect, StdioCommand
 from mcptrio.client.client import Client, ClientStatistics, open_client
-from mcptrio.client.connection import Connect
 from mcptrio.client.errors import ConnectionLost, InvalidResponse, TimedOut
 from mcptrio.client.limits import Limits
 from mcptrio.client.subscription import ListChanges, Subscription, Update
@@ -27,6 +27,7 @@ __all__ = [
     "ListChanges",
     "OnProgress",
     "RpcError",
+    "StdioCommand",
     "Subscription",
     "TimedOut",
     "Update",

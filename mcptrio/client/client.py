@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,12 +13,14 @@ from typing import TypeVar, overload
 import trio
 
 from mcptrio.client.call import OnProgress
-from mcptrio.client.connection import Connect
+from mcptrio.client.carrier import Connect, StdioCommand
+from mcptrio.client.carrier.headers import can_be_marked
 from mcptrio.client.errors import InvalidResponse, TimedOut
 from mcptrio.client.limits import Limits
 from mcptrio.client.line import Line
 from mcptrio.client.negotiation import Agreed, decode_result
 from mcptrio.client.subscription import ListChanges, Subscription
+from mcptrio.client.target import Target, find_target
 from mcptrio.protocol import Revision
 from mcptrio.protocol.results import (
     CallToolResult,
@@ -180,9 +183,16 @@ class Client:
         return await self.request("prompts/get", params, result_type=GetPromptResult, timeout=timeout)
 
     async def list_tools(self, *, timeout: float | None = None) -> list[Tool]:
-        """All tools; the timeout is for all pages together, here and below."""
+        """All tools; the timeout is for all pages together, here and below.
+
+        By HTTP in the newer revision those are left out whose schema marks arguments for headers in a way that
+        nobody could call them: the specification wants that.
+        """
         pages = await self._pages("tools/list", ListToolsResult, timeout)
-        return [tool for page in pages for tool in page.tools]
+        tools = [tool for page in pages for tool in page.tools]
+        if self._line.is_http and self._agreed.revision is Revision.MODERN:
+            return [tool for tool in tools if can_be_marked(tool.input_schema)]
+        return tools
 
     async def list_resources(self, *, timeout: float | None = None) -> list[Resource]:
         """All resources."""
@@ -237,8 +247,10 @@ class Client:
 
 @asynccontextmanager
 async def open_client(
-    url: str,
+    server: str | StdioCommand | Target,
     *,
+    token: str | None = None,
+    tls: ssl.SSLContext | None = None,
     revision: str = "auto",
     timeout: float = 30.0,
     reconnect: bool = True,
@@ -250,10 +262,14 @@ async def open_client(
     on_lost: Callable[[Exception, float], None] | None = None,
     rng: random.Random | None = None,
 ) -> AsyncIterator[Client]:
-    """Connect to a server by WebSocket; leaving closes with 1000, within two seconds.
+    """Connect to a server: by WebSocket (`ws:`, `wss:`), HTTP (`http:`, `https:`) or a command to start.
 
+    Leaving closes within two seconds; a command has that long to end, and as long again after SIGTERM.
+
+    `token` is sent as a bearer with every HTTP request and every upgrade; `tls` replaces the default context.
     `revision` is "auto" or a protocol version. `timeout` (seconds) is for connecting and the default for
-    calls. `connect` gives a stream to use instead of dialling `url`, which then only names host and path.
+    calls. `connect` gives a stream to use instead of dialling the URL, which then only names host and path; a
+    `Target` says itself how it is reached.
 
     With `reconnect`, a lost connection is made again, as often as it takes, waiting as `backoff` says
     (`on_lost` is told the reason and the wait). Calls in flight fail, new ones wait; subscriptions are made
@@ -261,18 +277,18 @@ async def open_client(
 
     Raises:
         ConnectionLost: the server cannot be reached. RpcError, InvalidResponse, TimedOut: it can, but there
-            is no agreement with it. ValueError: an unknown revision.
+            is no agreement with it. ValueError: an unknown revision, nothing to connect to,
+            or a token that cannot be sent.
     """
     wanted = None if revision == "auto" else Revision(revision)
+    target = find_target(server, timeout=timeout, token=token, tls=tls, connect=connect, limits=limits)
     line = Line(
-        url,
+        target,
         wanted,
         timeout=timeout,
         reconnect=reconnect,
         client_info=client_info or _default_info(),
-        connect=connect,
         backoff=backoff or Backoff(),
-        limits=limits,
         probe_timeout=probe_timeout,
         on_lost=on_lost,
         rng=rng or random.Random(),

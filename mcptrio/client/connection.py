@@ -1,26 +1,20 @@
-"""One WebSocket connection to a server: requests by id, notifications, liveness. It knows no revision.
+"""The table of calls on one connection: requests by id, answers, progress, notifications. It knows no revision.
 
-Owned by `Connection.run`, which a nursery of the owner runs. Three tasks work inside: the reader (the only
-one that takes messages; it never waits for a write), the writer (the only one that sends messages) and the
-heartbeat. All other tasks reach the connection through its methods, which queue bytes and wait for answers;
-so a cancelled call can never cut a frame.
+A connection stands on a carrier, which moves the messages. All tasks reach it through its methods, which
+queue bytes and wait for answers; the carrier's reader settles the calls.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from typing import cast
+from collections.abc import Callable, Mapping
 
 import msgspec
 import trio
-import trio_websocket
 
 from mcptrio.client.call import Call, OnProgress
+from mcptrio.client.carrier import Carrier
 from mcptrio.client.errors import ConnectionLost
-from mcptrio.client.limits import Limits
-from mcptrio.client.stream import DeadlineStream
 from mcptrio.protocol import (
     ErrorResponse,
     Failure,
@@ -38,92 +32,58 @@ from mcptrio.protocol import (
     read_params,
 )
 from mcptrio.protocol.params import CancelledParams, ProgressParams
-from mcptrio.wire.dial import Endpoint
-
-Connect = Callable[[], Awaitable[trio.abc.Stream]]
 
 
 class Connection:
     """One connection, from dialling to its end; not used again after that.
 
     Order: messages leave in the order in which calls were begun; notifications are handed to
-    `on_notification` in the order of arrival, synchronously, by the reader.
+    `on_notification` in the order of arrival, synchronously, by the carrier's reader. `on_missed` is called
+    when some of them may have been lost although the connection lives.
 
-    A message that is no JSON-RPC message ends the connection with 1007, a binary one with 1003, a missed
-    pong or a stalled send without a close frame. Responses without a request (late ones) are ignored.
+    A message that is no JSON-RPC message ends the connection with 1007. Responses without a request (late
+    ones) are ignored.
     """
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        connect: Connect,
-        *,
-        limits: Limits | None = None,
-    ) -> None:
-        self.url = endpoint.websocket_url
+    def __init__(self, carrier: Carrier) -> None:
+        self.url = carrier.url
         self.on_notification: Callable[[Notification], None] | None = None
+        self.on_missed: Callable[[], None] | None = None
         self.answers_requests = True
-        self._connect = connect
-        self._endpoint = endpoint
-        self._limits = limits or Limits()
+        self._carrier = carrier
         self._ids = itertools.count(1)
         self._calls: dict[RequestId, Call] = {}
-        self._outbox: deque[bytes] = deque()
-        self._work = trio.lowlevel.ParkingLot()
-        self._room = trio.lowlevel.ParkingLot()
-        self._opened = trio.Event()
         self._ended = trio.Event()
-        self._written = trio.Event()
-        self._error: ConnectionLost | None = None
-        self._close: tuple[int, str] | None = None
-        self._scope: trio.CancelScope | None = None
 
     # -- life ------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Dial, open the WebSocket and serve it until it ends. Raises nothing but Cancelled."""
-        cause: Exception | None = None
-        stream: DeadlineStream | None = None
-        ws: trio_websocket.WebSocketConnection | None = None
+        """Connect and serve until the end. Raises nothing but Cancelled."""
         try:
-            async with trio.open_nursery() as nursery:
-                self._scope = nursery.cancel_scope
-                stream = DeadlineStream(await self._connect(), self._limits.send_timeout)
-                ws = await trio_websocket.wrap_client_stream(
-                    nursery,
-                    cast(trio.SocketStream, stream),
-                    self._endpoint.host_header,
-                    self._endpoint.target,
-                    subprotocols=["mcp"],
-                    max_message_size=self._limits.max_message,
-                    receive_buffer_size=64 * 1024,
-                )
-                stream.handshaken = True
-                self._opened.set()
-                nursery.start_soon(self._write, ws)
-                nursery.start_soon(self._beat, ws, nursery.cancel_scope)
-                await self._read(ws)
-                if self._close is not None:
-                    with trio.move_on_after(self._limits.close_timeout):
-                        await self._written.wait()
-                nursery.cancel_scope.cancel(reason="the WebSocket is closed")
-        except* Exception as group:
-            # One guard for the connection: the library's own task raises for refused upgrades, for pings
-            # during our close and for bytes that it did not expect.
-            cause = _first(group)
+            await self._carrier.run(self._received, self._missed)
         finally:
-            self._finish(cause, ws, stream)
-            if stream is not None:
-                await trio.aclose_forcefully(stream)
+            self._ended.set()
+            calls = list(self._calls.values())
+            self._calls.clear()
+            for call in calls:
+                call.fail(self.error.copy())
 
     async def wait_open(self) -> None:
-        """Wait until the WebSocket is open.
+        """Wait until requests can be sent.
 
         Raises:
-            ConnectionLost: it could not be opened.
+            ConnectionLost: the connection could not be opened.
         """
-        await self._opened.wait()
-        if self._ended.is_set():
+        await self._carrier.wait_open()
+
+    async def settle(self) -> None:
+        """As `Carrier.settle`.
+
+        Raises:
+            ConnectionLost: the connection is over.
+        """
+        await self._carrier.settle()
+        if not self.is_usable:
             raise self.error.copy()
 
     async def wait_ended(self) -> None:
@@ -133,80 +93,26 @@ class Connection:
     @property
     def is_usable(self) -> bool:
         """Whether a request could be begun."""
-        return self._opened.is_set() and not self._ended.is_set() and self._close is None
+        return self._carrier.is_usable
 
     @property
     def error(self) -> ConnectionLost:
         """Why the connection is over, or is about to be."""
-        return self._error or ConnectionLost(f"{self.url}: not connected")
+        return self._carrier.error
 
     @property
     def calls(self) -> int:
         """How many requests wait for their answer."""
         return len(self._calls)
 
-    def close_nowait(
-        self, code: int = 1000, reason: str = "", *, error: ConnectionLost | None = None
-    ) -> None:
+    def close_nowait(self, *, error: ConnectionLost | None = None) -> None:
         """Close after what is queued has been sent. Idempotent; the first caller wins."""
-        if self._close is None and not self._ended.is_set():
-            self._close = (code, reason)
-            self._error = self._error or error or ConnectionLost(f"{self.url}: closed by this client")
-            self._work.unpark_all()
-            self._room.unpark_all()
+        self._carrier.close_nowait(error=error)
 
     async def aclose(self) -> None:
-        """Close with 1000 and wait for the end; a sleeping peer costs `close_timeout` and what sends cost."""
+        """Close and wait for the end, which the carrier bounds."""
         self.close_nowait()
         await self._ended.wait()
-
-    def _finish(
-        self,
-        cause: Exception | None,
-        ws: trio_websocket.WebSocketConnection | None,
-        stream: DeadlineStream | None,
-    ) -> None:
-        if self._error is None:
-            self._error = self._describe(cause, ws, stream)
-        self._ended.set()
-        self._opened.set()
-        self._outbox.clear()
-        self._room.unpark_all()
-        calls = list(self._calls.values())
-        self._calls.clear()
-        for call in calls:
-            call.fail(self._error.copy())
-
-    def _describe(
-        self,
-        cause: Exception | None,
-        ws: trio_websocket.WebSocketConnection | None,
-        stream: DeadlineStream | None,
-    ) -> ConnectionLost:
-        closed = None if ws is None else ws.closed
-        if stream is not None and stream.stalled:
-            lost = ConnectionLost(f"{self.url}: the server took nothing for {self._limits.send_timeout:g} s")
-        elif isinstance(cause, trio_websocket.ConnectionRejected):
-            body = (cause.body or b"")[:300].decode("utf-8", "replace").strip()
-            said = f": {body}" if body else ""
-            lost = ConnectionLost(
-                f"{self.url}: the server refused the WebSocket with HTTP {cause.status_code}{said}",
-                status=cause.status_code,
-            )
-        elif cause is not None:
-            lost = ConnectionLost(f"{self.url}: {str(cause) or type(cause).__name__}")
-        elif closed is None:
-            lost = ConnectionLost(f"{self.url}: the connection was abandoned")
-        elif closed.code == 1006:
-            lost = ConnectionLost(f"{self.url}: the connection broke", code=1006)
-        else:
-            reason = closed.reason or ""
-            said = f" ({reason})" if reason else ""
-            lost = ConnectionLost(
-                f"{self.url}: closed with {closed.code}{said}", code=closed.code, reason=reason
-            )
-        lost.__cause__ = cause
-        return lost
 
     # -- talking ---------------------------------------------------------------------------------------
 
@@ -227,8 +133,7 @@ class Connection:
             ConnectionLost: the connection is over.
             TypeError: the params hold something that JSON cannot.
         """
-        while self.is_usable and len(self._outbox) >= self._limits.outbox:
-            await self._room.park()
+        await self._carrier.wait_room()
         if not self.is_usable:
             await trio.lowlevel.checkpoint()
             raise self.error.copy()
@@ -239,7 +144,7 @@ class Connection:
             params = {**params, "_meta": {**known, "progressToken": call.id}}
         data = encode_request(call.id, method, params) if params else encode_request(call.id, method)
         self._calls[call.id] = call
-        self._push(data)
+        self._carrier.push(data)
         return call
 
     async def call(
@@ -265,80 +170,30 @@ class Connection:
 
     def abandon(self, call: Call, reason: str | None) -> None:
         """Forget a call and, with a reason, tell the server. Synchronous, idempotent; no-op once answered."""
-        if self._calls.pop(call.id, None) is not None and reason is not None:
+        if self._calls.pop(call.id, None) is None:
+            return
+        if reason is None:
+            self._carrier.forget(call.id)
+        else:
             self.notify_nowait("notifications/cancelled", CancelledParams(request_id=call.id, reason=reason))
 
     def notify_nowait(self, method: str, params: object = None) -> None:
         """Queue a notification; dropped when the connection is over."""
-        self._push(encode_notification(method) if params is None else encode_notification(method, params))
-
-    def _push(self, data: bytes) -> None:
-        if not self.is_usable:
-            return
-        if len(self._outbox) >= 4 * self._limits.outbox:
-            self._violate(1008, "too many messages wait to be sent")
-            return
-        self._outbox.append(data)
-        self._work.unpark()
-
-    # -- the tasks -------------------------------------------------------------------------------------
-
-    async def _write(self, ws: trio_websocket.WebSocketConnection) -> None:
-        try:
-            while self._outbox or self._close is None:
-                if self._outbox:
-                    data = self._outbox.popleft()
-                    self._room.unpark()
-                    await ws.send_message(data.decode())
-                else:
-                    await self._work.park()
-            with trio.move_on_after(self._limits.close_timeout):
-                await ws.aclose(*self._close)
-        except trio_websocket.ConnectionClosed:
-            pass  # the reader takes what has arrived, and then ends the connection
-        finally:
-            self._written.set()
-
-    async def _beat(self, ws: trio_websocket.WebSocketConnection, scope: trio.CancelScope) -> None:
-        while True:
-            await trio.sleep(self._limits.heartbeat)
-            with trio.move_on_after(self._limits.pong_timeout) as waiting:
-                try:
-                    await ws.ping()
-                except trio_websocket.ConnectionClosed:
-                    return
-            if waiting.cancelled_caught:
-                self._error = self._error or ConnectionLost(
-                    f"{self.url}: no pong within {self._limits.pong_timeout:g} s"
-                )
-                scope.cancel(reason="ping timeout")
-                return
-
-    async def _read(self, ws: trio_websocket.WebSocketConnection) -> None:
-        while True:
-            try:
-                message = await ws.get_message()
-            except trio_websocket.ConnectionClosed:
-                return
-            if isinstance(message, bytes):
-                self._violate(1003, "binary message")
-                return
-            try:
-                self._dispatch(message.encode())
-            except ProtocolError as error:
-                self._violate(1007, error.message)
-                return
-
-    def _violate(self, code: int, why: str) -> None:
-        """End the connection now: nothing that is queued is sent, and what is being sent has a second."""
-        self._outbox.clear()
-        if self._scope is not None:
-            self._scope.deadline = trio.current_time() + self._limits.close_timeout
-        self.close_nowait(
-            code,
-            why.encode()[:120].decode("utf-8", "ignore"),
-            error=ConnectionLost(f"{self.url}: {why}", code=code),
+        self._carrier.push(
+            encode_notification(method) if params is None else encode_notification(method, params)
         )
+
+    # -- what the server says --------------------------------------------------------------------------
+
+    def _received(self, data: bytes) -> None:
+        try:
+            self._dispatch(data)
+        except ProtocolError as error:
+            self._carrier.violate(1007, error.message)
+
+    def _missed(self) -> None:
+        if self.on_missed is not None:
+            self.on_missed()
 
     def _dispatch(self, data: bytes) -> None:
         message = decode(data)
@@ -378,14 +233,7 @@ class Connection:
         if not self.answers_requests:
             return
         if request.method == "ping":
-            self._push(encode_result(request.id, {}))
+            self._carrier.push(encode_result(request.id, {}))
         else:
             code = Failure.METHOD_NOT_FOUND.legacy
-            self._push(encode_error(request.id, code, f"Method not found: {request.method[:200]}"))
-
-
-def _first(group: BaseExceptionGroup[Exception]) -> Exception:
-    found = group.exceptions[0]
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found
+            self._carrier.push(encode_error(request.id, code, f"Method not found: {request.method[:200]}"))

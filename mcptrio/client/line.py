@@ -9,20 +9,18 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from functools import partial
 
 import trio
 
-from mcptrio.client.connection import Connect, Connection
+from mcptrio.client.connection import Connection
 from mcptrio.client.errors import ConnectionLost, InvalidResponse, TimedOut
-from mcptrio.client.limits import Limits
 from mcptrio.client.negotiation import Agreed, ProbeLost, negotiate
 from mcptrio.client.session import LegacySession, ModernSession, Session
 from mcptrio.client.subscription import LEAVE_TIMEOUT, AnyListener
+from mcptrio.client.target import Target
 from mcptrio.protocol import Revision, RpcError
 from mcptrio.protocol.types import Implementation
 from mcptrio.supervision.backoff import Backoff
-from mcptrio.wire.dial import dial, parse_url
 
 _logger = logging.getLogger(__name__)
 
@@ -38,31 +36,27 @@ class Line:
 
     def __init__(
         self,
-        url: str,
+        target: Target,
         wanted: Revision | None,
         *,
         timeout: float,
         reconnect: bool,
         client_info: Implementation,
-        connect: Connect | None,
         backoff: Backoff,
-        limits: Limits | None,
         probe_timeout: float,
         on_lost: Callable[[Exception, float], None] | None,
         rng: random.Random,
     ) -> None:
         self.agreed: Agreed | None = None
         self.connections = 0
-        self._endpoint = parse_url(url)
-        self._url = self._endpoint.websocket_url
+        self._target = target
+        self._url = target.url
         self._wanted = wanted
         self._found: Revision | None = None
         self._timeout = timeout
         self._reconnect = reconnect
         self._client_info = client_info
-        self._connect = connect
         self._backoff = backoff
-        self._limits = limits
         self._probe_timeout = probe_timeout
         self._on_lost = on_lost
         self._rng = rng
@@ -76,6 +70,11 @@ class Line:
         # in words. That needs the connection. The deadline of this shield is `open_client`'s: it calls `stop`
         # at most CLOSE_TIMEOUT after its body has ended, in any case.
         self._scope = trio.CancelScope(shield=True)
+
+    @property
+    def is_http(self) -> bool:
+        """Whether it is by HTTP that the server is reached."""
+        return self._target.is_http
 
     @property
     def connected(self) -> bool:
@@ -193,8 +192,7 @@ class Line:
 
     async def _one(self) -> Exception:
         """One connection, from dialling to its end; returns why it ended."""
-        connect = self._connect or partial(dial, self._endpoint, timeout=self._timeout)
-        connection = Connection(self._endpoint, connect, limits=self._limits)
+        connection = Connection(self._target.carrier())
         failure: Exception | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(connection.run)

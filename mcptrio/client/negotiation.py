@@ -21,6 +21,7 @@ from mcptrio.protocol import Failure, Revision, RpcError
 from mcptrio.protocol.envelope import CAPABILITIES_KEY, CLIENT_INFO_KEY, SERVER_INFO_KEY, VERSION_KEY
 from mcptrio.protocol.results import DiscoverResult, InitializeResult, Result
 from mcptrio.protocol.types import Implementation, Object
+from mcptrio.wire.http_client import CannotConnect
 
 HANDSHAKE_VERSIONS = (Revision.LEGACY.value, "2025-06-18", "2025-03-26", "2024-11-05")
 """What `initialize` may be answered with: the older ones differ in nothing that this client uses."""
@@ -75,6 +76,8 @@ async def negotiate(
     except InvalidResponse:
         pass
     except ConnectionLost as error:
+        if error.status is not None or isinstance(error.__cause__, CannotConnect):
+            raise  # that is not about the probe
         raise ProbeLost(str(error), code=error.code, reason=error.reason) from error
     return await _initialize(connection, client_info)
 
@@ -103,6 +106,7 @@ async def _initialize(connection: Connection, client_info: Implementation) -> Ag
     if result.protocol_version not in HANDSHAKE_VERSIONS:
         raise _no_common_version([result.protocol_version])
     connection.notify_nowait("notifications/initialized")
+    await connection.settle()
     return Agreed(
         revision=Revision.LEGACY,
         version=result.protocol_version,

@@ -100,6 +100,11 @@ class LegacySession(Session):
         self._wanted: dict[str, dict[AnyListener, None]] = {}
         self._held: dict[str, bool] = {}
         self._lock = trio.Lock()
+        connection.on_missed = self._on_missed
+
+    def _on_missed(self) -> None:
+        for listener in self._listeners:
+            listener.gap_nowait(self.listed)
 
     async def ping(self) -> None:
         """`ping`."""

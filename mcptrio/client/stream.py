@@ -5,6 +5,7 @@ from __future__ import annotations
 import trio
 
 from mcptrio.client.errors import ConnectionLost
+from mcptrio.wire.send_guard import SendGuard, SendStalled
 
 
 class DeadlineStream(trio.abc.Stream):
@@ -20,8 +21,7 @@ class DeadlineStream(trio.abc.Stream):
 
     def __init__(self, inner: trio.abc.Stream, timeout: float) -> None:
         self._inner = inner
-        self._timeout = timeout
-        self._cut = False
+        self._sending = SendGuard(inner, timeout)
         self.stalled = False
         self.handshaken = False
 
@@ -31,19 +31,16 @@ class DeadlineStream(trio.abc.Stream):
         Raises:
             trio.BrokenResourceError: not within the deadline, after a cut send, or the stream is broken.
         """
-        if self._cut:
-            await trio.lowlevel.checkpoint()
-            raise trio.BrokenResourceError("an earlier send was cut")
-        self._cut = True
-        with trio.move_on_after(self._timeout):
-            try:
-                await self._inner.send_all(data)
-            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                raise self._broken(error) from error
-            self._cut = False
-        if self._cut:
+        was_cut = self._sending.cut
+        try:
+            await self._sending.send_all(data)
+        except SendStalled:
             self.stalled = True
-            raise trio.BrokenResourceError(f"no room for a message within {self._timeout:g} s")
+            raise
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            if was_cut:
+                raise
+            raise self._broken(error) from error
 
     async def wait_send_all_might_not_block(self) -> None:
         """As the inner stream."""

@@ -79,7 +79,6 @@ class Endpoint:
         self._settings = settings
         self._metrics = metrics
         self._start_connection = start_connection
-        self._draining = False
         self.http = StreamableHttp(
             dispatch,
             subscriptions,
@@ -110,7 +109,6 @@ class Endpoint:
 
         Safe to cancel: then the rest is cut by whoever cancels the connections.
         """
-        self._draining = True
         self.listener.closing()
         with trio.move_on_after(self._settings.drain_timeout):
             async with trio.open_nursery() as nursery:
@@ -129,7 +127,7 @@ class Endpoint:
             self.http.preflight(exchange)  # it carries no credentials, and nothing is done for it
             return
         principal = self._authenticate(exchange)
-        if self._draining:
+        if exchange.closing:
             exchange.respond(503, b"The server is shutting down.\n", headers=[("Retry-After", "5")])
         elif exchange.wants_websocket:
             await self._serve_websocket(exchange, principal)
@@ -172,7 +170,7 @@ class Endpoint:
             ) from None
 
     async def _health(self, exchange: Exchange) -> None:
-        if self._draining:
+        if exchange.closing:
             exchange.respond(503, b'{"status":"draining"}\n', content_type="application/json")
         else:
             exchange.respond(200, b'{"status":"ok"}\n', content_type="application/json")

@@ -183,6 +183,7 @@ class Peer:
             del self.requests[key]
             if self._idle is not None and not self.requests:
                 self._idle.set()
+                self._idle = None
 
     def push(self, payload: bytes) -> None:
         """Send one message; after the wire's end this does nothing."""
@@ -208,10 +209,7 @@ class Peer:
 
     async def wait_not_behind(self) -> None:
         """Wait until the peer has accepted enough of what it was sent. A checkpoint in any case."""
-        await trio.lowlevel.checkpoint()
-        # All who wait are woken at once, and the first one to push may leave the peer behind again.
-        while self.is_behind():
-            await self.wire.wait_below_high_water()
+        await self.wire.wait_below_high_water()
 
     def park(self, resume: Callable[[], None]) -> None:
         """Call `resume` once this peer is no longer behind, unless it ends first."""
@@ -243,6 +241,8 @@ class Peer:
 
     async def _wait_idle(self, patience: float) -> None:
         if self.requests:
-            self._idle = trio.Event()
+            # Two may wait: the client has gone, and then the server ends, too.
+            if self._idle is None:
+                self._idle = trio.Event()
             with trio.move_on_after(patience):
                 await self._idle.wait()

@@ -80,6 +80,11 @@ class Exchange:
         return self._link.secure
 
     @property
+    def closing(self) -> bool:
+        """Whether the listener serves no more than what has begun; it may be from one checkpoint to the next."""
+        return self._site.closing
+
+    @property
     def wants_websocket(self) -> bool:
         """Whether this is a (sound) request to become a WebSocket."""
         return self._upgrade is not None

@@ -78,6 +78,17 @@ class Answer:
                 raise HttpFailure(f"an answer is larger than {limit} bytes")
         return bytes(body)
 
+    async def beginning(self, limit: int) -> bytes:
+        """The first `limit` bytes of the body, or all of it. The rest can still be read.
+
+        Raises:
+            HttpFailure: it broke off.
+        """
+        body = bytearray()
+        while len(body) < limit and (data := await self.chunk()):
+            body += data
+        return bytes(body[:limit])
+
 
 class HttpClient:
     """Asks one server, on as many connections as there are requests at the same time; none is shared.

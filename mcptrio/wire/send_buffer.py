@@ -181,12 +181,16 @@ class SendBuffer:
         self._wake()
 
     async def wait_below_high_water(self) -> None:
-        """Wait until fewer than `high_water` bytes are pending, or nothing can be sent any more."""
+        """Wait until fewer than `high_water` bytes are pending, or nothing can be sent any more.
+
+        A checkpoint in any case, and none between finding that and returning: all who wait are woken at once, and what
+        the first of them pushes holds back the others.
+        """
+        await trio.lowlevel.checkpoint()
         while self.pending_bytes >= self.high_water:
             if self._low is None:
                 self._low = trio.Event()
             await self._low.wait()
-        await trio.lowlevel.checkpoint()
 
     async def wait_empty(self) -> None:
         """Wait until nothing is pending: all was handed to the transport, or dropped (`broken` tells)."""

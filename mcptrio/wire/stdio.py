@@ -154,7 +154,8 @@ class StdioWire:
             if lines and self.close_code is None:
                 return lines
         if self._input_ended:
-            await trio.lowlevel.checkpoint()  # what is still to be said may be said: whoever reads this closes
+            # What is still to be said may be said: whoever reads this closes.
+            await trio.lowlevel.checkpoint()
         else:
             await self._ended.wait()
         return []

@@ -12,7 +12,8 @@ from mcptrio.app import App
 from mcptrio.cli.call import call, read, text_of
 from mcptrio.cli.exits import Exit, UserError
 from mcptrio.cli.inspect import Inspection, drawn, inspect
-from mcptrio.cli.remote import Remote, normal_url, rpc_message
+from mcptrio.cli.remote import Remote, rpc_message, server_of
+from mcptrio.client import StdioCommand
 from mcptrio.protocol import RpcError
 from mcptrio.protocol.types import (
     AudioContent,
@@ -361,10 +362,18 @@ async def test_a_port_where_nobody_listens_is_told(kept: Kept) -> None:
     [
         ("localhost:8765", "ws://localhost:8765/mcp"),
         ("localhost", "ws://localhost/mcp"),
-        ("http://localhost:8765/mcp", "ws://localhost:8765/mcp"),
-        ("https://example.org/other?a=1", "wss://example.org/other?a=1"),
+        ("http://localhost:8765", "http://localhost:8765/mcp"),
+        ("https://example.org/other?a=1", "https://example.org/other?a=1"),
         ("ws://[::1]:5", "ws://[::1]:5/mcp"),
+        ("WSS://h/x", "wss://h/x"),
+        ("stdio:my-server --port 5 'a b'", StdioCommand(("my-server", "--port", "5", "a b"))),
     ],
 )
-def test_every_way_to_write_a_url_is_taken(given: str, url: str) -> None:
-    assert normal_url(given) == url
+def test_every_way_to_name_a_server_is_taken(given: str, url: object) -> None:
+    assert server_of(given) == url
+
+
+@pytest.mark.parametrize("given", ["stdio:", "stdio:'", "gopher://h", "http://", "http://a:b@h"])
+def test_what_names_no_server_is_a_users_mistake(given: str) -> None:
+    with pytest.raises(UserError):
+        server_of(given)

@@ -1,10 +1,11 @@
-"""A small MCP server for the client's tests: in memory, on trio-websocket, told by each test how to behave.
+"""A small MCP server for the client's tests: in memory, told by each test how to behave; fake_wires.py carries it.
 
 Every message that it receives is checked against the official schema of its revision.
 """
 
 from __future__ import annotations
 
+import abc
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from functools import cache
@@ -14,7 +15,6 @@ from typing import Any
 import jsonschema_rs
 import trio
 import trio.testing
-import trio_websocket
 
 DATA = Path(__file__).parent.parent / "data"
 META = "io.modelcontextprotocol/"
@@ -45,50 +45,46 @@ def validator(revision: str, name: str) -> jsonschema_rs.Validator:
     return jsonschema_rs.validator_for({**schema, "$ref": f"#/$defs/{name}"})
 
 
-class Peer:
-    """The server's end of one connection."""
+class Peer(abc.ABC):
+    """The server's end of one connection, whatever carries it (see fake_wires.py)."""
 
-    def __init__(self, server: FakeServer, stream: MemoryStream) -> None:
+    many_streams = False
+
+    def __init__(self, server: FakeServer, nursery: trio.Nursery) -> None:
         self.server = server
-        self.stream = stream
         self.received: list[Message] = []
         self.subscribed: set[str] = set()
         self.listens: dict[int, Message] = {}
         self.close_code: int | None = None
         self.gone = trio.Event()
-        self.ws: trio_websocket.WebSocketConnection
+        self.nursery = nursery
 
-    async def run(self) -> None:
-        try:
-            async with trio.open_nursery() as nursery:
-                with trio.fail_after(
-                    60
-                ):  # the library waits for ever when the client goes before its request
-                    request = await trio_websocket.wrap_server_stream(nursery, self.stream)
-                assert "mcp" in request.proposed_subprotocols
-                self.ws = await request.accept(subprotocol="mcp")
-                await self._serve(nursery)
-                await trio.sleep(0.01)  # whoever closes waits for the library's reader, which ends below
-                nursery.cancel_scope.cancel()
-        except* (trio_websocket.ConnectionClosed, trio.BrokenResourceError, trio.TooSlowError):
-            pass
-        finally:
-            self.gone.set()
+    @abc.abstractmethod
+    async def run(self, stream: MemoryStream) -> None:
+        """Serve a stream that was dialled."""
 
-    async def _serve(self, nursery: trio.Nursery) -> None:
-        while True:
-            try:
-                message = json.loads(await self.ws.get_message())
-            except trio_websocket.ConnectionClosed as closed:
-                self.close_code = None if closed.reason is None else closed.reason.code
-                return
-            self._check(message)
-            self.received.append(message)
-            self.server.arrived.unpark_all()
-            if "method" in message and "id" in message:
-                nursery.start_soon(self._answer, message)
-            elif message.get("method") == "notifications/cancelled":
-                self.listens.pop(message["params"]["requestId"], None)
+    @abc.abstractmethod
+    async def send(self, message: Message) -> None:
+        """Send a message."""
+
+    @abc.abstractmethod
+    async def cut(self) -> None:
+        """Break the connection without a word."""
+
+    async def drop(self) -> None:
+        """The same, and wait until it was noticed."""
+        await self.cut()
+        await trio.testing.wait_all_tasks_blocked()
+
+    def take(self, message: Message, answers: trio.Nursery) -> None:
+        """A message came."""
+        self._check(message)
+        self.received.append(message)
+        self.server.arrived.unpark_all()
+        if "method" in message and "id" in message:
+            answers.start_soon(self._answer, message)
+        elif message.get("method") == "notifications/cancelled":
+            self.listens.pop(message["params"]["requestId"], None)
 
     def _check(self, message: Message) -> None:
         meta = message.get("params", {}).get("_meta", {})
@@ -115,16 +111,8 @@ class Peer:
             if result is not None:
                 await self.send({"id": message["id"], "result": result})
 
-    async def send(self, message: Message) -> None:
-        await self.ws.send_message(json.dumps({"jsonrpc": "2.0", **message}))
-
     async def notify(self, method: str, **params: object) -> None:
         await self.send({"method": method, "params": params})
-
-    async def drop(self) -> None:
-        """Break the connection without a word."""
-        await trio.aclose_forcefully(self.stream)
-        await trio.testing.wait_all_tasks_blocked()
 
     def methods(self) -> list[str]:
         return [message.get("method", "") for message in self.received]
@@ -133,8 +121,15 @@ class Peer:
 class FakeServer:
     """Speaks the given versions; `handlers` may be replaced, `connect` is what the client dials."""
 
-    def __init__(self, nursery: trio.Nursery, versions: Iterable[str] = (MODERN, LEGACY)) -> None:
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        versions: Iterable[str] = (MODERN, LEGACY),
+        *,
+        make_peer: Callable[[FakeServer, trio.Nursery], Peer],
+    ) -> None:
         self.versions = list(versions)
+        self._make_peer = make_peer
         self.capabilities: Message = CAPABILITIES
         self.speaks: str | None = None
         self.unofficial: set[str] = set()
@@ -144,6 +139,7 @@ class FakeServer:
         self.dials = 0
         self.peers: list[Peer] = []
         self.near: list[MemoryStream] = []
+        self.far: list[MemoryStream] = []
         self.arrived = trio.lowlevel.ParkingLot()
         self._nursery = nursery
         self.handlers: dict[str, Handler] = {
@@ -159,21 +155,23 @@ class FakeServer:
     def peer(self) -> Peer:
         return self.peers[-1]
 
-    async def connect(self) -> trio.abc.Stream:
+    async def connect(self) -> MemoryStream:
         self.dials += 1
         await trio.lowlevel.checkpoint()
         if self.down is not None:
             raise self.down
         near, far = trio.testing.memory_stream_pair()
         self.near.append(near)
-        self.peers.append(Peer(self, far))
-        self._nursery.start_soon(self.peer.run)
+        self.far.append(far)
+        if not self.peers or self.peer.gone.is_set() or not self.peer.many_streams:
+            self.peers.append(self._make_peer(self, self._nursery))
+        self._nursery.start_soon(self.peer.run, far)
         return near
 
     def stall(self) -> trio.Event:
         """From now on, what the client sends is stuck until the event is set."""
         gate = trio.Event()
-        near, far = self.near[-1].send_stream, self.peer.stream.receive_stream
+        near, far = self.near[-1].send_stream, self.far[-1].receive_stream
 
         async def hold() -> None:
             await gate.wait()

@@ -9,7 +9,8 @@ import trio
 import trio.testing
 from trio.abc import Instrument
 
-from mcptrio.client import Client, open_client
+from mcptrio.client import Client
+from tests.client.conftest import Open
 from tests.client.fake_server import MODERN, FakeServer, answers
 from tests.client.test_subscriptions import A, B, held, settle
 
@@ -129,35 +130,34 @@ async def test_list_changes_may_be_cut_at_every_step(client: Client, server: Fak
     await cut_everywhere(operation, check)
 
 
-async def test_connecting_may_be_cut_at_every_step(server: FakeServer, revision: str) -> None:
+async def test_connecting_may_be_cut_at_every_step(server: FakeServer, opening: Open, revision: str) -> None:
     tasks = trio.lowlevel.current_statistics().tasks_living
 
     async def operation() -> None:
-        async with open_client("ws://localhost/mcp", connect=server.connect, revision=revision):
+        async with opening(revision=revision):
             pass
 
     async def check() -> None:
         for peer in server.peers:
             await peer.gone.wait()
-        await settle()
+        await trio.sleep(0.1)
         assert trio.lowlevel.current_statistics().tasks_living == tasks
 
     assert await cut_everywhere(operation, check) > 20
 
 
-async def test_a_reconnect_may_be_cut_at_every_step(server: FakeServer, revision: str) -> None:
+async def test_a_reconnect_may_be_cut_at_every_step(server: FakeServer, opening: Open, revision: str) -> None:
     tasks = trio.lowlevel.current_statistics().tasks_living
 
     async def operation() -> None:
-        opened = open_client("ws://localhost/mcp", connect=server.connect, revision=revision)
-        async with opened as client, client.subscribe(A) as changes:
+        async with opening(revision=revision) as client, client.subscribe(A) as changes:
             await server.peer.drop()
             assert (await anext(changes)).gap
 
     async def check() -> None:
         for peer in server.peers:
             await peer.gone.wait()
-        await settle()
+        await trio.sleep(0.1)
         assert trio.lowlevel.current_statistics().tasks_living == tasks
         if server.peers and server.peer.close_code == 1000 and revision != MODERN:
             assert server.peer.subscribed == set()

@@ -1,4 +1,4 @@
-"""One connection: how it is made, kept alive, answered on, and how it ends."""
+"""One connection by WebSocket: how it is made, kept alive, answered on, and how it ends."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ from mcptrio.client.call import Call
 from mcptrio.client.stream import DeadlineStream
 from tests.client.conftest import Open
 from tests.client.fake_server import LEGACY, MODERN, FakeServer, Message, Peer, answers, never
+
+
+@pytest.fixture
+def wire() -> str:
+    """What is said here is of WebSocket."""
+    return "websocket"
 
 
 async def test_leaving_closes_with_1000_after_what_was_queued(server: FakeServer, opening: Open) -> None:
@@ -86,12 +92,13 @@ async def test_a_server_that_cannot_be_reached_is_named_with_the_cause(
     assert server.dials == 1
 
 
-async def test_a_real_port_where_nobody_listens_is_connection_lost() -> None:
+@pytest.mark.parametrize("scheme", ["ws", "http"])
+async def test_a_real_port_where_nobody_listens_is_connection_lost(scheme: str) -> None:
     with trio.socket.socket() as unused:
         await unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-        with pytest.raises(ConnectionLost, match=f"ws://127.0.0.1:{port}/mcp: "):
-            async with open_client(f"http://127.0.0.1:{port}"):
+        with pytest.raises(ConnectionLost, match=f"{scheme}://127.0.0.1:{port}/mcp: "):
+            async with open_client(f"{scheme}://127.0.0.1:{port}"):
                 raise AssertionError
 
 

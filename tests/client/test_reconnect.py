@@ -7,7 +7,7 @@ import trio
 
 from mcptrio.client import Client, ConnectionLost, RpcError, TimedOut, Update
 from mcptrio.supervision.backoff import Backoff
-from tests.client.conftest import Open
+from tests.client.conftest import Open, notices, only_websocket
 from tests.client.fake_server import LEGACY, MODERN, FakeServer, Message, Peer, answers, never, refuses
 from tests.client.test_subscriptions import A, B, C, held, settle
 
@@ -37,6 +37,7 @@ async def test_calls_in_flight_fail_and_new_ones_wait_for_the_connection(
     assert client.statistics().connections == 2
 
 
+@notices
 async def test_waiting_for_the_connection_counts_against_the_timeout(
     client: Client, server: FakeServer
 ) -> None:
@@ -53,6 +54,7 @@ async def test_waiting_for_the_connection_counts_against_the_timeout(
     assert trio.current_time() - began == pytest.approx(10)
 
 
+@only_websocket
 async def test_tries_go_on_for_ever_with_the_backoffs_waits(server: FakeServer, opening: Open) -> None:
     told: list[tuple[str, float]] = []
     backoff = Backoff(initial=1, maximum=60, jitter=False)
@@ -80,6 +82,7 @@ async def test_a_callback_for_a_lost_connection_that_raises_is_logged_and_the_cl
     assert caplog.text.count("LookupError: no screen to tell it on") == 2
 
 
+@notices
 async def test_a_stable_connection_makes_the_backoff_forget(server: FakeServer, opening: Open) -> None:
     delays: list[float] = []
     backoff = Backoff(initial=1, jitter=False, reset_after=60)
@@ -126,6 +129,7 @@ async def test_a_gap_is_merged_with_what_is_pending(client: Client, server: Fake
     async with client.subscribe(A, B) as changes:
         await server.updated(B, why="mail")
         await server.peer.drop()
+        await trio.sleep(3)
         await client.ping()
         await settle()
         await server.updated(B)
@@ -303,6 +307,7 @@ async def test_without_reconnect_iteration_raises_connection_lost(server: FakeSe
     assert server.dials == 1
 
 
+@only_websocket
 async def test_a_draining_server_is_listened_to_again_after_it_has_closed(
     server: FakeServer, opening: Open
 ) -> None:
@@ -369,6 +374,7 @@ async def test_leaving_the_client_between_two_tries_is_immediate(server: FakeSer
     assert trio.current_time() == began
 
 
+@notices
 async def test_a_cancelled_program_unsubscribes_and_closes_in_words(
     client: Client, server: FakeServer, opening: Open
 ) -> None:

@@ -8,7 +8,7 @@ import trio.testing
 
 from mcptrio.client import Client, ConnectionLost, RpcError, TimedOut, Update
 from mcptrio.client.subscription import MAX_MEMBERS, Inbox, names_above
-from tests.client.conftest import Open
+from tests.client.conftest import Open, only_websocket
 from tests.client.fake_server import (
     LEGACY,
     MODERN,
@@ -319,6 +319,7 @@ async def test_an_acknowledgement_of_nothing_known_ends_the_connection(
         assert lost.value.code == 1007
 
 
+@only_websocket
 @pytest.mark.parametrize("data", ["[" * 200_000 + "]" * 200_000, "1e999"])
 async def test_notifications_whose_params_cannot_be_read_end_the_connection(
     server: FakeServer, opening: Open, data: str
@@ -339,7 +340,7 @@ async def test_a_connection_lost_right_after_the_confirmation_is_told_by_iterati
 
     async def confirm_and_go(peer: Peer, message: Message) -> None:
         await original(peer, message)
-        await trio.aclose_forcefully(peer.stream)
+        await peer.cut()
 
     server.handlers["subscriptions/listen"] = confirm_and_go
     async with opening(revision=MODERN, reconnect=False) as client:

@@ -72,11 +72,9 @@ class ExchangeWire:
 
     async def wait_below_high_water(self) -> None:
         """Wait until the client has accepted enough, or is gone."""
-        stream = self.response.stream
-        if stream is None:
-            await trio.lowlevel.checkpoint()
-        else:
-            await stream.wait_below_high_water()
+        await trio.lowlevel.checkpoint()
+        if self.response.stream is not None:
+            await self.response.stream.wait_below_high_water()
 
     async def wait_closed(self) -> None:
         """Wait for the end."""

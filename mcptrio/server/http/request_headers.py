@@ -58,7 +58,7 @@ def check_headers(fields: Fields, request: Request, mirrored: Mirrored) -> None:
     Raises:
         RpcError: -32020, naming the field.
     """
-    if _only(fields, METHOD) != request.method:
+    if decoded(_only(fields, METHOD)) != request.method:
         raise _mismatch("Mcp-Method", "the method")
     member = _NAMED_BY.get(request.method)
     if member is None:

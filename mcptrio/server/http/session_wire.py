@@ -91,7 +91,8 @@ class SessionWire:
         while not self.closed:
             stream = self.stream
             if stream is None:
-                self._changed = trio.Event()
+                if self._changed.is_set():
+                    self._changed = trio.Event()
                 await self._changed.wait()
             else:
                 await stream.wait_below_high_water()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+import msgspec
+import trio
 from msgspec import UNSET
 
 from mcptrio.catalog import Catalog
@@ -51,6 +53,8 @@ _OPENING = (
     "; open a session with `initialize` (2025-11-25), or give each request its own envelope (2026-07-28)"
 )
 _LISTEN = "subscriptions/listen"
+_MOST_CAPABILITIES = 8192
+"""Bytes of a client's capabilities: a session that nobody uses is there for a while, and there may be many."""
 
 
 class StreamableHttp:
@@ -122,6 +126,9 @@ class StreamableHttp:
             meta = NO_META if not isinstance(message, Request | Notification) else read_meta(message.params)
         except RpcError as error:
             self._refuse(response, message.id if isinstance(message, Request) else None, error, status=400)
+            return
+        if exchange.closing:  # since it was let in: who ends the others would not know of it
+            response.break_off("the server is shutting down")
             return
         enveloped = meta.protocol_version is not UNSET or meta.client_capabilities is not UNSET
         if enveloped or exchange.header(VERSION) == Revision.MODERN.value:
@@ -209,13 +216,16 @@ class StreamableHttp:
         self, exchange: Exchange, response: Response, principal: str | None, request: Request
     ) -> None:
         try:
-            version = read_params(request.params, InitializeParams).protocol_version
+            opening = read_params(request.params, InitializeParams)
+            if len(msgspec.json.encode(opening.capabilities)) > _MOST_CAPABILITIES:
+                told = f"Invalid params: the capabilities are more than {_MOST_CAPABILITIES} bytes, and a session keeps them"
+                raise RpcError.of(Failure.INVALID_PARAMS, told)
         except RpcError as error:
             self._refuse(response, request.id, error, status=400)
             return
         session = SessionPeer(
             self._name_peer(exchange.peername),
-            version,
+            opening.protocol_version,
             self._settings,
             self._peer_changed,
             principal=principal,
@@ -246,7 +256,8 @@ class StreamableHttp:
         session = self._session(exchange, response, principal)
         if session is not None:
             session.wire.close(0, "deleted")
-            await session.wire.gone.wait()
+            with trio.move_on_after(self._settings.limits.close_timeout):  # a handler may take longer to end
+                await session.wire.gone.wait()
             response.respond(204, b"", content_type=TEXT)
 
     def _session(self, exchange: Exchange, response: Response, principal: str | None) -> SessionPeer | None:
