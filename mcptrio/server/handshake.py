@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 from msgspec import UNSET
 
 from mcptrio.catalog import Catalog, ListKind
@@ -38,6 +39,21 @@ def capabilities(catalog: Catalog) -> Object:
     }
 
 
+MOST_CAPABILITIES = 8192
+"""Bytes of a client's capabilities: a session keeps them, and there may be many that nobody uses."""
+
+
+def check_opening(params: InitializeParams) -> None:
+    """Whether a session may be opened with these.
+
+    Raises:
+        RpcError: -32602 when the session would have to keep too much.
+    """
+    if len(msgspec.json.encode(params.capabilities)) > MOST_CAPABILITIES:
+        told = f"Invalid params: the capabilities are more than {MOST_CAPABILITIES} bytes, and a session keeps them"
+        raise RpcError.of(Failure.INVALID_PARAMS, told)
+
+
 class Handshake:
     """Answers the opening methods and makes sessions. Keeps nothing: a session belongs to its peer."""
 
@@ -61,8 +77,9 @@ class Handshake:
         """Open the peer's session. A version that is not served is answered with the one that is.
 
         Raises:
-            RpcError: -32600 when the peer has a session already.
+            RpcError: -32600 when the peer has a session already; what `check_opening` raises.
         """
+        check_opening(params)
         if peer.session is not None:
             raise RpcError.of(
                 Failure.INVALID_REQUEST, "Invalid request: this connection is initialized already"

@@ -14,7 +14,11 @@ def head(first: str, *lines: str, host: str = "Host: localhost") -> bytes:
 
 
 def post(
-    body: bytes, *lines: str, first: str = "POST /mcp HTTP/1.1", length: str = "", host: str = "Host: localhost"
+    body: bytes,
+    *lines: str,
+    first: str = "POST /mcp HTTP/1.1",
+    length: str = "",
+    host: str = "Host: localhost",
 ) -> bytes:
     """A POST; `length` lies about the body's."""
     return head(first, JSON, f"Content-Length: {length or len(body)}", *lines, host=host) + body
@@ -27,7 +31,9 @@ def fields(method: str, name: str = "") -> tuple[str, ...]:
 
 def chunked(body: bytes, *lines: str) -> bytes:
     """A POST of the newer revision that lists tools; `body` is its chunks."""
-    return head("POST /mcp HTTP/1.1", JSON, "Transfer-Encoding: chunked", *fields("tools/list"), *lines) + body
+    return (
+        head("POST /mcp HTTP/1.1", JSON, "Transfer-Encoding: chunked", *fields("tools/list"), *lines) + body
+    )
 
 
 def chunks(body: bytes, size: int, extension: bytes = b"") -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from trio.testing import MockClock
 
@@ -161,7 +163,9 @@ ROWS = {
     "garbage behind a request": Row(LIST + b"\x00\x01garbage\r\n\r\n" + LIST, Statuses(200, 400)),
     "garbage behind a request that takes its time": Row(ECHO + b"?\r\n\r\n" + LIST, Statuses(200, 400)),
     "line breaks between requests": Row(LIST + b"\r\n\r\n" + LIST, Statuses(200, 400)),
-    "a head too big behind a request": Row(LIST + head("GET / HTTP/1.1", "X: " + "x" * 5000), Statuses(200, 431)),
+    "a head too big behind a request": Row(
+        LIST + head("GET / HTTP/1.1", "X: " + "x" * 5000), Statuses(200, 431)
+    ),
     "an upgrade behind a request, without what it needs": Row(
         LIST + head("GET /mcp HTTP/1.1", "Upgrade: websocket", "Connection: upgrade"), Statuses(200, 400)
     ),
@@ -171,7 +175,8 @@ ROWS = {
     ),
     "a hundred requests at once": Row(LIST * 100, Status(200, kept=True, times=100)),
     "requests of all kinds at once": Row(
-        (LIST + ECHO + chunked(chunks(LIST_BODY, 7)) + head("HEAD /nowhere HTTP/1.1")), Statuses(200, 200, 200, 404)
+        (LIST + ECHO + chunked(chunks(LIST_BODY, 7)) + head("HEAD /nowhere HTTP/1.1")),
+        Statuses(200, 200, 200, 404),
     ),
     "requests that are refused, at once": Row(
         post(b"{").replace(b"/json", b"/xml") * 50, Status(415, kept=True, times=50)
@@ -189,10 +194,10 @@ SLOW = {
     ),
     "a body behind a sound request that never comes": Row(LIST + LIST[:-5], Statuses(200, 408)),
     "half a head behind a sound request": Row(LIST + LIST[:5], Statuses(200, 408)),
-    "half a body that nobody wants": Row(
-        LIST.replace(b"application/json", b"text/plain")[:-5], Status(415)
+    "half a body that nobody wants": Row(LIST.replace(b"application/json", b"text/plain")[:-5], Status(415)),
+    "nothing behind a head that is refused": Row(
+        call("echo").replace(b"localhost", b"evil")[:-5], Status(403)
     ),
-    "nothing behind a head that is refused": Row(call("echo").replace(b"localhost", b"evil")[:-5], Status(403)),
 }
 IN_EARNEST = with_limits(head_timeout=0.2, body_timeout=0.2)
 
@@ -204,7 +209,9 @@ async def test_a_peer_of_a_socket_that_frames_badly_gets_its_status(row: Row) ->
 
 
 @pytest.mark.parametrize("row", (ROWS | SLOW).values(), ids=(ROWS | SLOW).keys())
-async def test_a_peer_in_memory_that_frames_badly_gets_its_status(row: Row, autojump_clock: MockClock) -> None:
+async def test_a_peer_in_memory_that_frames_badly_gets_its_status(
+    row: Row, autojump_clock: MockClock
+) -> None:
     async with open_world(sockets=False) as world:
         await row.play(world)
 
@@ -213,3 +220,22 @@ async def test_a_peer_in_memory_that_frames_badly_gets_its_status(row: Row, auto
 async def test_a_peer_of_a_socket_that_stops_half_way_gets_its_status(row: Row) -> None:
     async with open_world(sockets=True, settings=IN_EARNEST) as world:
         await row.play(world)
+
+
+@pytest.mark.parametrize("sockets", [True, False], ids=["sockets", "memory"])
+async def test_requests_that_are_sent_at_once_are_answered_one_after_the_other(sockets: bool) -> None:
+    async with open_world(sockets=sockets) as world:
+        raw = await world.dial()
+        async with raw.stream:
+            sent = b"".join(
+                call("echo_thread" if number % 2 else "echo", number, text=f"x{number}")
+                for number in range(60)
+            )
+            await raw.send(sent)
+            await world.witness_is_served()
+            for number in range(60):
+                response = await raw.response()
+                assert response.status == 200
+                message = json.loads(response.body)
+                assert message["id"] == number
+                assert message["result"]["content"][0]["text"] == f"x{number}"

@@ -104,7 +104,9 @@ async def test_leaving_in_memory_leaves_nothing(sent: bytes, autojump_clock: Moc
         assert trio.lowlevel.current_statistics().tasks_living == before
 
 
-@pytest.mark.parametrize("ahead", [b"", LIST, ECHO * 20, b"\0garbage"], ids=["nothing", "one", "many", "garbage"])
+@pytest.mark.parametrize(
+    "ahead", [b"", LIST, ECHO * 20, b"\0garbage"], ids=["nothing", "one", "many", "garbage"]
+)
 @pytest.mark.parametrize("sockets", [True, False], ids=["sockets", "memory"])
 async def test_a_call_is_cancelled_by_leaving_whatever_was_sent_ahead(sockets: bool, ahead: bytes) -> None:
     async with open_world(sockets=sockets) as world:
@@ -188,9 +190,10 @@ async def test_a_reset_behind_a_delete_leaves_nothing() -> None:
         for _ in range(5):
             id = await begin(world)
             raw = await world.dial()
-            await raw.send(in_session(id, rpc("tools/call", 1, name="hold", arguments={"tag": "x"})) + delete(id))
+            await raw.send(
+                in_session(id, rpc("tools/call", 1, name="hold", arguments={"tag": "x"})) + delete(id)
+            )
             await until(lambda: world.entered)
             await raw.reset()
             assert (await ask(world, delete(id))).status in (204, 404)
         await settled(world.app, ONLY_WITNESS)
-

@@ -12,7 +12,7 @@ import trio.testing
 from trio.testing import MockClock
 
 from mcptrio import App
-from mcptrio.access import Access, RateLimit, Tokens
+from mcptrio.access import RateLimit, Tokens
 from mcptrio.server.endpoint import Endpoint
 from mcptrio.wire import TransportStream, memory_transport_pair
 from tests.adversary.posts import (

@@ -8,12 +8,32 @@ import json
 import pytest
 from trio.testing import MockClock
 
-from tests.adversary.posts import ECHO, INITIALIZE_POST, LIST, LIST_BODY, VERSION, call, fields, get, head, in_session, post
+from mcptrio.protocol.envelope import CAPABILITIES_KEY, VERSION_KEY
+from tests.adversary.posts import (
+    ECHO,
+    INITIALIZE_POST,
+    LIST,
+    LIST_BODY,
+    VERSION,
+    call,
+    fields,
+    get,
+    head,
+    in_session,
+    post,
+)
 from tests.adversary.rows import Fault, Row, Status
 from tests.adversary.world import META, modern, open_world, rpc
-from mcptrio.protocol.envelope import CAPABILITIES_KEY, VERSION_KEY
 
-PARSE, INVALID, PARAMS, MISMATCH, UNSUPPORTED, NO_METHOD, NO_ENVELOPE = -32700, -32600, -32602, -32020, -32022, -32601, -32602
+PARSE, INVALID, PARAMS, MISMATCH, UNSUPPORTED, NO_METHOD, NO_ENVELOPE = (
+    -32700,
+    -32600,
+    -32602,
+    -32020,
+    -32022,
+    -32601,
+    -32602,
+)
 
 LISTS = fields("tools/list")
 
@@ -49,7 +69,9 @@ def _base64(text: str) -> str:
 
 
 PREFLIGHT = head(
-    "OPTIONS /mcp HTTP/1.1", "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: mcp-param-x"
+    "OPTIONS /mcp HTTP/1.1",
+    "Access-Control-Request-Method: POST",
+    "Access-Control-Request-Headers: mcp-param-x",
 )
 KEPT = Status(200, kept=True)
 DEEP = b"[" * 30_000
@@ -81,11 +103,9 @@ MESSAGES = {
     ),
     **{
         f"the id {id!r}": Row(post(modern("tools/list", id, x=1), *LISTS), Fault(400, INVALID, None))
-        for id in (1.5, True, {}, [], [1])
+        for id in (1.5, True, {"x": 1}, [1])
     },
-    "the id null": Row(
-        post(LIST_BODY.replace(b'"id": 1', b'"id": null'), *LISTS), Fault(400, INVALID, None)
-    ),
+    "the id null": Row(post(LIST_BODY.replace(b'"id": 1', b'"id": null'), *LISTS), Fault(400, INVALID, None)),
     "a huge id": Row(post(modern("tools/list", "x" * 60_000), *LISTS), Fault(400, INVALID, "x" * 60_000)),
     "a huge number as id": Row(
         post(LIST_BODY.replace(b'"id": 1', b'"id": ' + b"9" * 5000), *LISTS), Fault(400, INVALID, None)
@@ -124,14 +144,12 @@ MESSAGES = {
 HEADERS = {
     "no envelope": Row(post(rpc("tools/list", 1), *LISTS), Fault(400, NO_ENVELOPE)),
     "half an envelope": Row(_meta(**{VERSION_KEY: "2026-07-28"}), Fault(400, PARAMS)),
-    "an envelope of other types": Row(
-        _meta(**{VERSION_KEY: 5, CAPABILITIES_KEY: "all"}), Fault(400, PARAMS)
-    ),
-    "an envelope that is none": Row(
-        post(rpc("tools/list", 1, _meta=5), *LISTS), Fault(400, PARAMS)
-    ),
+    "an envelope of other types": Row(_meta(**{VERSION_KEY: 5, CAPABILITIES_KEY: "all"}), Fault(400, PARAMS)),
+    "an envelope that is none": Row(post(rpc("tools/list", 1, _meta=5), *LISTS), Fault(400, PARAMS)),
     "a version that is not served": Row(
-        _meta(**META | {VERSION_KEY: "2099-01-01"}).replace(b"MCP-Protocol-Version: 2026-07-28", b"MCP-Protocol-Version: 2099-01-01"),
+        _meta(**META | {VERSION_KEY: "2099-01-01"}).replace(
+            b"MCP-Protocol-Version: 2026-07-28", b"MCP-Protocol-Version: 2099-01-01"
+        ),
         Fault(400, UNSUPPORTED),
     ),
     "no fields": Row(_says(), Fault(400, MISMATCH)),
@@ -152,7 +170,12 @@ HEADERS = {
         for name in (
             *("hold", "ECHO", "echo, echo", "echo\x01", "echo\xa0", "%65cho"),
             *("=?base64?!!!!?=", "=?base64?/w==?=", "=?base64?ZWNobw?=", "=?base64??=", "=?base64?ZWNobw=="),
-            *("=?BASE64?ZWNobw==?=", "=?base64?ZWNo\tbw==?=", "=?base64?\xff?=", f"=?base64?{_base64('hold')}?="),
+            *(
+                "=?BASE64?ZWNobw==?=",
+                "=?base64?ZWNo\tbw==?=",
+                "=?base64?\xff?=",
+                f"=?base64?{_base64('hold')}?=",
+            ),
             *(f"=?base64?{_base64('=?base64?ZWNobw==?=')}?=", f"=?base64?{'A' * 1500}?="),
         )
     },
@@ -212,15 +235,45 @@ DOORS = {
     "an absolute target without path": Row(_at("http://localhost"), Status(404)),
     **{
         f"the target {target!r}": Row(_at(target), Status(404))
-        for target in ("//mcp", "/mcp/", "/MCP", "/mcp%00", "/mcp;x", "/./mcp", "/x/../mcp", "/mcp#x", "//evil/mcp")
+        for target in (
+            "//mcp",
+            "/mcp/",
+            "/MCP",
+            "/mcp%00",
+            "/mcp;x",
+            "/./mcp",
+            "/x/../mcp",
+            "/mcp#x",
+            "//evil/mcp",
+        )
     },
-    **{f"the target {target!r}": Row(_at(target), Status(400)) for target in ("*", "mcp", "?x", "localhost:80")},
+    **{
+        f"the target {target!r}": Row(_at(target), Status(400))
+        for target in ("*", "mcp", "?x", "localhost:80")
+    },
     "a query": Row(_at("/mcp?access_token=x&" + "y" * 1000), KEPT),
     **{
         f"the host {host!r}": Row(_at("/mcp", f"Host: {host}"), Status(403))
         for host in (
-            *("evil.example", "localhost, evil.example", "localhost:", "localhost:80:80", "localhost:x", "127.1"),
-            *("[::1", "::1", "[::1%25lo]", "localhost.", "localhost/", "*", "null", "0.0.0.0", "localhost\\x"),
+            *(
+                "evil.example",
+                "localhost, evil.example",
+                "localhost:",
+                "localhost:80:80",
+                "localhost:x",
+                "127.1",
+            ),
+            *(
+                "[::1",
+                "::1",
+                "[::1%25lo]",
+                "localhost.",
+                "localhost/",
+                "*",
+                "null",
+                "0.0.0.0",
+                "localhost\\x",
+            ),
         )
     },
     "two hosts": Row(_at("/mcp", "Host: localhost\r\nHost: localhost"), Status(400)),
@@ -230,9 +283,7 @@ DOORS = {
         for method in ("POST", "OPTIONS")
         for origin in ("https://evil.example", "null", "", "*", "http://localhost@evil.example", "file://")
     },
-    "two origins": Row(
-        _with("Origin: http://localhost\r\nOrigin: https://evil.example"), Status(403)
-    ),
+    "two origins": Row(_with("Origin: http://localhost\r\nOrigin: https://evil.example"), Status(403)),
     "a preflight request": Row(PREFLIGHT, Status(204, kept=True)),
     "a preflight request with a body": Row(
         _with("Content-Length: 5", PREFLIGHT) + b"hello", Status(204, kept=True)

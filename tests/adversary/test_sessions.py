@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from mcptrio.server.http.session_peer import SessionPeer
-from tests.adversary.posts import INITIALIZE_POST, delete, get, in_session
+from tests.adversary.posts import INITIALIZE_POST, delete, get, in_session, post
 from tests.adversary.world import (
     ONLY_WITNESS,
     PATIENCE,
@@ -220,7 +220,7 @@ async def test_a_session_that_is_deleted_many_times_at_once_ends_once_with_all_t
             statuses: list[int] = []
             async with trio.open_nursery() as nursery:
 
-                async def send(request: bytes) -> None:
+                async def send(request: bytes, statuses: list[int] = statuses) -> None:
                     statuses.append((await ask(world, request)).status)
 
                 nursery.start_soon(send, get(id))
@@ -228,7 +228,7 @@ async def test_a_session_that_is_deleted_many_times_at_once_ends_once_with_all_t
                     hold = rpc("tools/call", number, name="hold", arguments={"tag": f"{number}"})
                     nursery.start_soon(send, in_session(id, hold))
                 await world.entered_is("0", "1", "2")
-                for number in range(5):
+                for _ in range(5):
                     nursery.start_soon(send, delete(id))
                     nursery.start_soon(send, in_session(id, PING))
                     nursery.start_soon(send, get(id))
@@ -286,3 +286,33 @@ async def test_rubbish_in_a_session_is_refused_and_the_session_is_served_on(sock
         assert (await ask(world, version)).status == 400
         assert (await ask(world, in_session(id, PING))).status == 200
         assert (await ask(world, delete(id))).status == 204
+
+
+@both
+async def test_what_a_session_keeps_of_its_opening_is_bounded(sockets: bool) -> None:
+    async with _world(sockets) as world:
+        huge: list[dict[str, object]] = [
+            {"x": [[]] * 10_000},
+            {"x": "y" * 50_000},
+            {f"x{n}": 1 for n in range(2000)},
+        ]
+        for capabilities in huge:
+            message = rpc(
+                "initialize",
+                1,
+                protocolVersion="2025-11-25",
+                capabilities=capabilities,
+                clientInfo={"name": "evil", "version": "0"},
+            )
+            response = await ask(world, post(message))
+            assert response.status == 400
+            assert b"capabilities" in response.body
+            assert "mcp-session-id" not in response.headers
+        named = {"name": "x" * 50_000, "version": "y" * 10_000}
+        message = rpc("initialize", 1, protocolVersion="z" * 1000, capabilities={}, clientInfo=named)
+        id = (await ask(world, post(message))).headers["mcp-session-id"]
+        client = session(world, id).client
+        assert client is not None
+        assert len(client.name) + len(client.version) <= 512
+        assert (await ask(world, delete(id))).status == 204
+        assert left(world.app).sessions == 0

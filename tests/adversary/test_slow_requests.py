@@ -27,6 +27,8 @@ from tests.adversary.world import (
     with_limits,
 )
 
+pytestmark = pytest.mark.unmeasured
+
 LONG = [f"hot://{number}{'x' * 1900}" for number in range(18)]
 """Resources whose changes are worth some bytes each."""
 IN_EARNEST = with_limits(stall_timeout=0.3)
@@ -144,7 +146,9 @@ async def test_a_thousand_idle_connections_in_all_phases_cost_nobody_anything() 
     if raise_nofile_limit() < 4096:
         pytest.skip("too few descriptors for two thousand sockets")
     phases = [b"", LIST[:30], LIST[:-5], LIST, listen_post("hot://1")]
-    async with open_world(sockets=True, settings=with_limits(max_connections=1001)) as world:
+    async with open_world(
+        sockets=True, settings=with_limits(max_connections=1001, head_timeout=100, body_timeout=100)
+    ) as world:
         async with AsyncExitStack() as stack:
             for number in range(1000):
                 raw = await world.dial()

@@ -17,7 +17,17 @@ from mcptrio import App
 from mcptrio.wire.tls import server_context
 from tests.adversary.posts import ECHO, LIST, call, chunked, head, listen_post, post
 from tests.adversary.test_requests import CLIENT_HELLO, H2_PREFACE
-from tests.adversary.world import HOT, ONLY_WITNESS, PATIENCE, Raw, World, open_world, settled, until, with_limits
+from tests.adversary.world import (
+    HOT,
+    ONLY_WITNESS,
+    PATIENCE,
+    Raw,
+    World,
+    open_world,
+    settled,
+    until,
+    with_limits,
+)
 from tests.wire.rig import upgrade_request
 
 
@@ -124,14 +134,15 @@ async def test_a_call_inside_of_tls_ends_with_its_connection_whatever_the_last_b
     papers: tuple[ssl.SSLContext, ssl.SSLContext], garbage: bytes
 ) -> None:
     async with _world(papers) as world:
-        for number, sent in enumerate((call("hold", tag="held"), ECHO + call("hold", tag="held"))):
+        calls = [call("hold", tag="held"), ECHO + call("hold", tag="held")]
+        for number, sent in enumerate(calls, 1):
             raw, stream = await _dial(world, papers)
             async with stream:
                 await raw.send(sent)
-                await until(lambda number=number: len(world.entered) == number + 1)
+                await until(lambda count=number: len(world.entered) == count)  # type: ignore[misc]
                 if garbage:
                     await stream.send_all(garbage)
-                    await until(lambda number=number: len(world.cancelled) == number + 1)
+                    await until(lambda count=number: len(world.cancelled) == count)  # type: ignore[misc]
         raw, stream = await _dial(world, papers)
         async with stream:
             await raw.send(listen_post(HOT))

@@ -16,19 +16,19 @@ from mcptrio.server.peer import Peer
 from mcptrio.wire import TransportStream, memory_transport_pair
 from tests.sources.rig import expect_no_tasks, expect_no_wants
 
+Json = dict[str, object]
+
 VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
 CAPABILITIES_KEY = "io.modelcontextprotocol/clientCapabilities"
 TAG = "io.modelcontextprotocol/subscriptionId"
 ENVELOPE = {VERSION_KEY: "2026-07-28", CAPABILITIES_KEY: {}}
-INITIALIZE = {
+INITIALIZE: Json = {
     "protocolVersion": "2025-11-25",
     "capabilities": {},
     "clientInfo": {"name": "test", "version": "1"},
 }
 UPDATED = "notifications/resources/updated"
 ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
-
-Json = dict[str, object]
 
 
 def request(id: object, method: str, params: Json | None = None, *, modern: bool = False) -> Json:

@@ -17,7 +17,9 @@ Clock = trio.testing.MockClock
 
 async def test_what_is_answered_soon_after_the_end_of_input_arrives(autojump_clock: Clock) -> None:
     async with connected(house()) as host:
-        await host.send(request(1, "tools/call", {"name": "wait", "arguments": {"seconds": 0.5}}, modern=True))
+        await host.send(
+            request(1, "tools/call", {"name": "wait", "arguments": {"seconds": 0.5}}, modern=True)
+        )
         await host.stream.send_eof()
         assert (await host.receive())["id"] == 1
         assert await host.receive_or_end() is None
@@ -40,6 +42,21 @@ async def test_the_end_of_input_cancels_what_takes_longer_and_ends_what_is_liste
         assert trio.current_time() == before + app.settings.drain_requests
         app.updated_nowait("a:1")
         assert await host.receive_or_end() is None
+
+
+async def test_a_server_that_ends_while_a_last_answer_is_awaited_waits_no_longer_than_for_that(
+    autojump_clock: Clock,
+) -> None:
+    async with connected(house()) as host:
+        await host.send(
+            request(1, "tools/call", {"name": "wait", "arguments": {"seconds": 0.3}}, modern=True)
+        )
+        await host.stream.send_eof()
+        await trio.testing.wait_all_tasks_blocked()
+        host.scope.cancel()
+        assert (await host.receive())["id"] == 1
+        await host.served.wait()
+        assert trio.current_time() == 0.3
 
 
 async def test_what_was_answered_before_the_end_of_input_arrives(autojump_clock: Clock) -> None:

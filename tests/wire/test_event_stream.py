@@ -43,7 +43,6 @@ LINES = st.sampled_from(
             "data",
             "data:  three",
             "id: 7",
-            "id:",
             "id: 8",
             "retry: 250",
             "retry: soon",
@@ -90,6 +89,12 @@ def test_an_event_that_has_not_ended_is_not_given_out_nor_resumed_after() -> Non
     assert decoder.last_id == b"1"
     assert decoder.feed(b"\n") == [b"b"]
     assert decoder.last_id == b"2"
+
+
+def test_an_empty_id_means_that_there_is_nothing_to_resume_after() -> None:
+    decoder = EventDecoder(1000)
+    assert decoder.feed(b"id: 1\ndata: a\n\nid\n\n") == [b"a"]
+    assert decoder.last_id is None
 
 
 def test_an_event_without_data_sets_where_to_resume() -> None:

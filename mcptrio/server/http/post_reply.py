@@ -56,12 +56,12 @@ class PostReply:
         if self.over:
             return
         status = status_of(error, Revision.LEGACY)
-        if self._response is not None and self._response.prefers_stream and status == 200:
+        if self._response is not None and self._response.prefers_stream and error is None:
             self.commit()
         if self.stream:
             self._send(payload)
         elif self._response is not None:
-            self._response.respond(status, payload, retry_after(error))
+            self._response.respond(status, payload, retry_after(error), refused=error is not None)
         self._end()
 
     def abandon(self) -> None:

@@ -25,12 +25,14 @@ class Response:
     `wait` is to be called by the connection's task: it returns when the response is over or its client has gone.
     """
 
-    __slots__ = ("_exchange", "_scope", "headers", "over", "prefers_stream", "stream")
+    __slots__ = ("_exchange", "_scope", "headers", "over", "prefers_stream", "promises", "stream")
 
     def __init__(self, exchange: Exchange, headers: Headers, *, prefers_stream: bool = False) -> None:
         """`headers` go with the response in either form; more may be added before it is answered."""
         self._exchange = exchange
         self.headers = list(headers)
+        self.promises: list[tuple[str, str]] = []
+        """Fields that go with it too, unless it refuses the request."""
         self._scope: trio.CancelScope | None = None
         self.prefers_stream = prefers_stream
         """Whether the client would rather have a stream where there is a choice."""
@@ -41,15 +43,25 @@ class Response:
         """The stream; it is begun if it was not."""
         if self.stream is None:
             self.stream = self._exchange.open_stream(
-                content_type=EVENT_STREAM, headers=[*_STREAM_HEADERS, *self.headers], idle_chunk=_COMMENT
+                content_type=EVENT_STREAM,
+                headers=[*_STREAM_HEADERS, *self.headers, *self.promises],
+                idle_chunk=_COMMENT,
             )
         return self.stream
 
     def respond(
-        self, status: int, payload: bytes, headers: Headers = (), *, content_type: str = JSON
+        self,
+        status: int,
+        payload: bytes,
+        headers: Headers = (),
+        *,
+        content_type: str = JSON,
+        refused: bool = False,
     ) -> None:
         """Answer in one piece, and end. Not after `open`."""
-        self._exchange.respond(status, payload, content_type=content_type, headers=[*self.headers, *headers])
+        promises = [] if refused else self.promises
+        fields = [*self.headers, *promises, *headers]
+        self._exchange.respond(status, payload, content_type=content_type, headers=fields)
         self.end()
 
     def finish(self) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-import msgspec
 import trio
 from msgspec import UNSET
 
@@ -31,6 +30,7 @@ from mcptrio.protocol import (
 from mcptrio.protocol.envelope import CAPABILITIES_KEY, NO_META, VERSION_KEY, RequestMeta
 from mcptrio.protocol.params import CallToolParams, InitializeParams
 from mcptrio.server.dispatch import Dispatch
+from mcptrio.server.handshake import check_opening
 from mcptrio.server.http.cors import ALLOW, cors_headers, preflight_headers
 from mcptrio.server.http.exchange_peer import ExchangePeer, ExchangeWire
 from mcptrio.server.http.request_headers import VERSION, Mirrored, check_headers, check_version
@@ -53,8 +53,6 @@ _OPENING = (
     "; open a session with `initialize` (2025-11-25), or give each request its own envelope (2026-07-28)"
 )
 _LISTEN = "subscriptions/listen"
-_MOST_CAPABILITIES = 8192
-"""Bytes of a client's capabilities: a session that nobody uses is there for a while, and there may be many."""
 
 
 class StreamableHttp:
@@ -217,9 +215,7 @@ class StreamableHttp:
     ) -> None:
         try:
             opening = read_params(request.params, InitializeParams)
-            if len(msgspec.json.encode(opening.capabilities)) > _MOST_CAPABILITIES:
-                told = f"Invalid params: the capabilities are more than {_MOST_CAPABILITIES} bytes, and a session keeps them"
-                raise RpcError.of(Failure.INVALID_PARAMS, told)
+            check_opening(opening)
         except RpcError as error:
             self._refuse(response, request.id, error, status=400)
             return
@@ -237,7 +233,7 @@ class StreamableHttp:
             refusal = RpcError.refused(Refusal.TOO_MANY_SESSIONS, f"Too many sessions: {error}")
             self._refuse(response, request.id, refusal)
             return
-        response.headers.append((SESSION, session.id))
+        response.promises.append((SESSION, session.id))
         await session.post(request, self._dispatch, response)
         if session.session is None:  # it was refused
             session.wire.close(0, "refused")

@@ -3,6 +3,7 @@
 from functools import partial
 
 import pytest
+import trio.testing
 
 from mcptrio import App
 from mcptrio.access import Access, RateLimit, Tokens
@@ -154,3 +155,19 @@ async def test_a_page_of_another_origin_is_told_nothing() -> None:
             answer = await (await outside(home)).request(method, origin="https://evil.example")
             assert answer.status == 403
             assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_a_refused_initialize_names_no_session() -> None:
+    app = guarded()
+    app.access.rate = RateLimit(0.001, 1)
+    async with http(app) as home:
+        wire = await outside(home)
+        first = await wire.post(request(0, "initialize", INITIALIZE), authorization=f"Bearer {ALICE}")
+        assert first.headers["mcp-session-id"]
+        await first.body()
+        second = await wire.post(request(0, "initialize", INITIALIZE), authorization=f"Bearer {ALICE}")
+        assert second.status == 429
+        assert "mcp-session-id" not in second.headers
+        await second.body()
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(home.app.server.endpoints[1].http.sessions) == 1

@@ -55,6 +55,33 @@ async def test_a_session_is_opened_used_and_deleted() -> None:
         assert (await session.get()).status == 404
 
 
+async def test_a_deletion_is_answered_even_if_a_handler_takes_its_time_to_end(
+    autojump_clock: MockClock,
+) -> None:
+    app = house()
+
+    @app.tool
+    async def clean_up() -> str:
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.move_on_after(30, shield=True):
+                await trio.sleep_forever()
+        return ""
+
+    async with http(app) as home:
+        session = await home.initialize()
+        await (await home.connect()).post(
+            request(1, "tools/call", {"name": "clean_up"}), mcp_session_id=session.id
+        )
+        before = trio.current_time()
+        assert (await session.delete()).status == 204
+        assert trio.current_time() == before + app.settings.limits.close_timeout
+        assert (await session.post(request(2, "ping"))).status == 404
+        await trio.sleep(30)
+        assert len(home.endpoint.http.sessions) == 0
+
+
 async def test_subscriptions_are_told_on_the_stream_that_get_opens_and_nothing_after_the_end_of_them() -> (
     None
 ):
