@@ -200,8 +200,8 @@ def measure_calls(name: str, revision: str, count: int, seconds: float) -> tuple
     return len(latencies) / took, len(latencies) / spent, statistics.quantiles(latencies, n=100)[98] * 1000
 
 
-def measure_listens(name: str, count: int) -> float:
-    """Kilobytes of the server's memory for each idle, acknowledged listen."""
+def measure_listens(name: str, count: int) -> tuple[float, int]:
+    """Kilobytes of the server's memory for each idle, acknowledged listen, and how many of them it takes."""
     with ServerProcess(name) as server:
         wanted: dict[str, object] = {"notifications": {"resourceSubscriptions": [URI]}}
         request = modern(server.port, "subscriptions/listen", wanted)
@@ -212,15 +212,17 @@ def measure_listens(name: str, count: int) -> float:
             listening = socket.create_connection(("127.0.0.1", server.port))
             listening.sendall(request)
             received = b""
-            while b"notifications/subscriptions/acknowledged" not in received:
+            while b"notifications/subscriptions/acknowledged" not in received and b'"error"' not in received:
                 more = listening.recv(4096)
                 assert more, received
                 received += more
+            if b'"error"' in received:
+                break  # it takes no more
             connections.append(listening)
         used = server.rss_kilobytes() - before
         for listening in connections:
             listening.close()
-    return used / count
+    return used / len(connections), len(connections)
 
 
 def main() -> None:
@@ -251,9 +253,8 @@ def main() -> None:
         if len(names) == 2:
             print(f"{revision} tools/call  ratio per core  {per_core[names[0]] / per_core[names[1]]:.2f}")
     for name in names:
-        print(
-            f"2026-07-28 listen      {name:8}  {measure_listens(name, arguments.listens):.1f} KB each of {arguments.listens}"
-        )
+        each, taken = measure_listens(name, arguments.listens)
+        print(f"2026-07-28 listen      {name:8}  {each:.1f} KB each of {taken}")
 
 
 if __name__ == "__main__":
