@@ -35,8 +35,9 @@ async def until_signal(watchdog: threading.Timer) -> AsyncIterator[None]:
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         _arm(watchdog)
         async with trio.open_nursery() as nursery:
-            with trio.CancelScope() as stopping:
-                nursery.start_soon(_stop_on_signal, signals, stopping)
+            stopping = trio.CancelScope()
+            nursery.start_soon(_stop_on_signal, signals, stopping)
+            with stopping:
                 yield
             nursery.cancel_scope.cancel(reason="the server has ended")
 

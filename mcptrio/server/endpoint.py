@@ -126,9 +126,16 @@ class Endpoint:
         if exchange.method == "OPTIONS":
             self.http.preflight(exchange)  # it carries no credentials, and nothing is done for it
             return
-        principal = self._authenticate(exchange)
+        try:
+            await self._let_in(exchange, self._authenticate(exchange))
+        except Refused as refused:  # whoever refused it, a web page may see why
+            headers = [*refused.headers, *cors_headers(exchange.header("origin"))]
+            raise Refused(refused.status, refused.reason, refused.message, headers) from refused
+
+    async def _let_in(self, exchange: Exchange, principal: str | None) -> None:
         if exchange.closing:
-            exchange.respond(503, b"The server is shutting down.\n", headers=[("Retry-After", "5")])
+            headers = [("Retry-After", "5"), *cors_headers(exchange.header("origin"))]
+            exchange.respond(503, b"The server is shutting down.\n", headers=headers)
         elif exchange.wants_websocket:
             await self._serve_websocket(exchange, principal)
         else:
@@ -164,9 +171,8 @@ class Endpoint:
         try:
             return self._access.authenticate(exchange.header("authorization"))
         except Unauthorized as error:
-            challenge = ("WWW-Authenticate", error.challenge)
             raise Refused(
-                401, "unauthorized", f"{error}\n", [challenge, *cors_headers(exchange.header("origin"))]
+                401, "unauthorized", f"{error}\n", [("WWW-Authenticate", error.challenge)]
             ) from None
 
     async def _health(self, exchange: Exchange) -> None:

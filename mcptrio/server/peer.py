@@ -134,7 +134,8 @@ class Peer:
             finally:
                 self._ending = True
                 disconnected(self)
-            self._nursery.cancel_scope.cancel(reason=f"{self.name} disconnected")
+            if self._nursery.child_tasks:
+                self._nursery.cancel_scope.cancel(reason=f"{self.name} disconnected")
 
     def _name_in_logs(self) -> None:
         structlog.contextvars.bind_contextvars(peer=self.name)

@@ -121,9 +121,11 @@ class Slow:
         uris: list[str] = []
         with trio.move_on_after(1):
             while True:
-                params = (await self.answer.message())["params"]
-                assert isinstance(params, dict)
-                uris.append(params["uri"])
+                message = await self.answer.message()
+                if message["method"] == UPDATED:  # who comes back is told of lists, too
+                    params = message["params"]
+                    assert isinstance(params, dict)
+                    uris.append(params["uri"])
         return uris
 
 

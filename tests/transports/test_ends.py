@@ -168,6 +168,29 @@ async def test_a_hub_that_is_rebuilt_ends_everybody_who_may_have_missed_somethin
         assert await again.next() == "room://a"
 
 
+@everywhere
+@pytest.mark.parametrize(
+    ("above", "name"), [("hub", "pump"), ("hub", "flusher"), ("hub", "list changes"), ("root", "sweeper")]
+)
+async def test_a_part_that_crashes_and_comes_back_is_noticed_by_nobody(
+    way: Way, above: str, name: str, autojump_clock: MockClock
+) -> None:
+    rooms = Rooms()
+    async with world(rooms.app) as here:
+        client = await here.open(way)
+        told = await client.subscribe("room://a")
+        await client.send("held", "tools/call", hold("t"))
+        await trio.testing.wait_all_tasks_blocked()
+        for _ in range(2):
+            part(rooms.app, above).exit_child(name, RuntimeError("crash"))
+            await here.change("room://a")
+            assert await told.next() == "room://a"
+            await trio.sleep(5)  # restarts are counted, and too many at once are another matter
+        rooms.gate.set()
+        assert "result" in await client.answer("held")
+        await told.inbox.nothing()
+
+
 CHANGES: dict[str, Callable[[App], None]] = {
     "tools": lambda app: app.remove_tool("spare"),
     "prompts": lambda app: app.remove_prompt("spare"),

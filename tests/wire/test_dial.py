@@ -1,8 +1,10 @@
 """The client's way in: URLs, streams, TLS, and WebSockets that end well or say why not."""
 
+import dataclasses
 import socket
 import ssl
 from functools import partial
+from pathlib import Path
 
 import pytest
 import trio
@@ -24,6 +26,7 @@ from tests.wire.rig import BINARY, close_frame, frame
         ("WSS://H:80/x/", Endpoint("h", 80, True, "/x/"), "h:80", "wss://h:80/x/"),
         ("ws://[::1]:1/%C3%A4", Endpoint("::1", 1, False, "/%C3%A4"), "[::1]:1", "ws://[::1]:1/%C3%A4"),
         ("http://h?a", Endpoint("h", 80, False, "/mcp?a"), "h", "ws://h/mcp?a"),
+        ("unix:/a b", Endpoint("localhost", 80, False, "/mcp", "/a b"), "localhost", "unix:/a b"),
     ],
 )
 def test_http_and_websocket_urls_are_the_same_place(
@@ -42,6 +45,8 @@ def test_http_and_websocket_urls_are_the_same_place(
         ("localhost:8765", "must look like"),
         ("ftp://h/", "must look like"),
         ("http:///x", "must look like"),
+        ("unix:", "must look like unix:/path"),
+        ("unix:///x", "must look like unix:/path"),
         ("http://h:99999/", "not a valid URL"),
         ("http://[::1/", "not a valid URL"),
         ("http://user:secret@h/", "user name"),
@@ -96,8 +101,43 @@ async def test_tls_is_verified(nursery: trio.Nursery) -> None:
     await stream.send_all(b"secret")
     assert await stream.receive_some() == b"secret"
     await trio.aclose_forcefully(stream)
-    with pytest.raises(DialError, match="certificate"):
+    with pytest.raises(DialError, match=r"not trusted by this machine .* SSL_CERT_FILE"):
         await dial(endpoint, timeout=5)
+    with pytest.raises(DialError, match="certificate is for another name: IP address mismatch"):
+        await dial(dataclasses.replace(endpoint, host="127.0.0.1"), timeout=5, tls=client_side)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "does not speak TLS there: use http:// or ws://"),
+        (b"", r"TLS failed \(.*is this a port for https and wss\?"),
+    ],
+)
+async def test_what_answers_without_tls_is_told(nursery: trio.Nursery, said: bytes, told: str) -> None:
+    async def answer(stream: trio.SocketStream) -> None:
+        async with stream:
+            await stream.receive_some()
+            await stream.send_all(said)
+
+    listeners = await nursery.start(partial(trio.serve_tcp, answer, 0, host="127.0.0.1"))
+    with pytest.raises(DialError, match=told):
+        await dial(Endpoint("127.0.0.1", listeners[0].socket.getsockname()[1], True, "/"), timeout=5)
+
+
+async def test_a_unix_socket_is_connected_to(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    endpoint = parse_url(f"unix:{path}")
+    with pytest.raises(DialError, match=f"cannot connect to {path}: .*No such file"):
+        await dial(endpoint, timeout=5)
+    with trio.socket.socket(socket.AF_UNIX) as listener:
+        await listener.bind(str(path))
+        listener.listen()
+        async with await dial(endpoint, timeout=5) as stream:
+            theirs, _ = await listener.accept()
+            with theirs:
+                await stream.send_all(b"x")
+                assert await theirs.recv(9) == b"x"
 
 
 def test_the_rig_writes_frames_as_a_client_must() -> None:

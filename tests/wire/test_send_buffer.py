@@ -230,6 +230,27 @@ async def test_discard_wakes_whoever_waits(nursery: trio.Nursery) -> None:
     assert sorted(woken) == ["empty", "empty too", "low"]
 
 
+@pytest.mark.parametrize("behind", [0, 99], ids=["at first", "when woken"])
+async def test_what_one_of_many_who_wait_pushes_holds_back_the_others(
+    behind: int, nursery: trio.Nursery
+) -> None:
+    peer = Peer(nursery, limit=150)
+    peer.buffer.push(b"x" * behind)
+
+    async def produce() -> None:
+        await peer.buffer.wait_below_high_water()
+        assert peer.buffer.push(b"y" * 60)
+
+    for _ in range(10):
+        nursery.start_soon(produce)
+    await trio.testing.wait_all_tasks_blocked()
+    data = b""
+    while data.count(b"y") < 600:
+        data += await peer.read()
+    assert data == b"x" * behind + b"y" * 600
+    assert peer.overflows == 0
+
+
 async def test_it_knows_when_the_transport_last_took_a_byte(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:

@@ -32,6 +32,7 @@ class _Named(msgspec.Struct, frozen=True):
 
 
 _named = msgspec.json.Decoder(_Named)
+_number = msgspec.json.Decoder(int | float)
 
 Fields = Sequence[tuple[str, str]]
 """Header fields as they came, names in lower case."""
@@ -110,8 +111,8 @@ def _says(given: str | None, value: object) -> bool:
         return given == ("true" if value else "false")
     if isinstance(value, int | float):
         try:
-            return float(given) == value
-        except (ValueError, OverflowError):
+            return bool(_number.decode(given) == value)
+        except (msgspec.MsgspecError, UnicodeError):
             return False
     return given == value
 

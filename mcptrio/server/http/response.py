@@ -16,6 +16,9 @@ TEXT = "text/plain; charset=utf-8"
 _COMMENT = b":\n\n"  # what an idle stream is kept open by
 _STREAM_HEADERS = (("Cache-Control", "no-store"), ("X-Accel-Buffering", "no"))
 
+_MOMENT = 4
+"""Steps that an answer may take before the client's leaving is watched for, which costs more than all of them."""
+
 Headers = Sequence[tuple[str, str]]
 
 
@@ -88,9 +91,11 @@ class Response:
 
     async def wait(self, patience: float, on_late: Callable[[], object]) -> None:
         """Wait until it is over or the client has gone; after `patience` seconds without a stream, call `on_late`."""
-        with trio.CancelScope() as self._scope:
+        for _ in range(_MOMENT):
+            await trio.lowlevel.checkpoint()
             if self.over:
                 return
+        with trio.CancelScope() as self._scope:
             if self.stream is None:
                 with trio.move_on_after(patience) as scope:
                     await self._exchange.wait_disconnected()

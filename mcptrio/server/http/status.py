@@ -27,8 +27,9 @@ def status_of(error: RpcError | None, revision: Revision) -> int:
     """200 for results and for what a handler refused; else what the fault of the request is in HTTP.
 
     A method that is not there is 404 in 2026-07-28 only, where that is demanded: to a session 404 says that it is gone.
+    So is a missing capability 400: older clients take a 400 for a failure of the connection, not of the request.
     """
-    if error is None:
+    if error is None or (error.failure is Failure.MISSING_CAPABILITY and revision is Revision.LEGACY):
         return 200
     if error.failure is Failure.METHOD_NOT_FOUND:
         return 404 if revision is Revision.MODERN else 200

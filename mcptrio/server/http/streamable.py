@@ -120,6 +120,12 @@ class StreamableHttp:
         except ProtocolError as error:
             self._refuse(response, error.id, RpcError.of(error.failure, error.message), status=400)
             return
+        if isinstance(message, Request):
+            try:
+                self._dispatch.check_rate(principal, address_of(exchange.peername))
+            except RpcError as error:
+                self._refuse(response, message.id, error)
+                return
         try:
             meta = NO_META if not isinstance(message, Request | Notification) else read_meta(message.params)
         except RpcError as error:
@@ -207,7 +213,11 @@ class StreamableHttp:
         elif isinstance(message, Request) and message.method == "initialize":
             await self._initialize(exchange, response, principal, message)
         else:
-            error = missing_envelope([VERSION_KEY, CAPABILITIES_KEY], f", and {SESSION}{_OPENING}")
+            error = (
+                missing_envelope([VERSION_KEY, CAPABILITIES_KEY], f", and {SESSION}{_OPENING}")
+                if isinstance(message, Request | Notification)
+                else RpcError.of(Failure.INVALID_REQUEST, f"Invalid request: a response without {SESSION}")
+            )
             self._refuse(response, id, error, status=400)
 
     async def _initialize(
@@ -259,9 +269,13 @@ class StreamableHttp:
     def _session(self, exchange: Exchange, response: Response, principal: str | None) -> SessionPeer | None:
         """The session of a GET or DELETE; None when the request has been answered with why there is none."""
         id = exchange.header(SESSION.lower())
-        if id is None or exchange.header(VERSION) == Revision.MODERN.value:
+        version = exchange.header(VERSION)
+        if id is None or version == Revision.MODERN.value:
             said = f"MCP: POST a message, connect a WebSocket, or name your session in {SESSION}.\n"
             response.respond(405, said.encode(), [("Allow", "POST")], content_type=TEXT)
+            return None
+        if version is not None and version not in _SESSION_VERSIONS:
+            response.respond(400, b"Unsupported MCP-Protocol-Version.\n", content_type=TEXT)
             return None
         session = self.sessions.find(id, principal)
         if session is None:

@@ -5,8 +5,9 @@ from functools import partial
 import pytest
 import trio.testing
 
-from mcptrio import App
+from mcptrio import App, ServerSettings
 from mcptrio.access import Access, RateLimit, Tokens
+from mcptrio.wire import Limits
 from tests.server.http.rig import HttpHouse, HttpWire, http
 from tests.server.rig import INITIALIZE, request
 
@@ -149,6 +150,14 @@ async def test_a_page_of_an_allowed_origin_may_ask_and_read() -> None:
         assert (refused.status, refused.headers["access-control-allow-origin"]) == (401, page)
 
 
+async def test_a_page_is_told_what_the_wire_refuses_too() -> None:
+    async with http(App("house", settings=ServerSettings(limits=Limits(max_message=10)))) as home:
+        wire = await outside(home)
+        refused = await wire.modern(1, "tools/list", origin="https://page.example")
+        assert refused.status == 413
+        assert refused.headers["access-control-allow-origin"] == "https://page.example"
+
+
 async def test_a_page_of_another_origin_is_told_nothing() -> None:
     async with http(guarded()) as home:
         for method in ("OPTIONS", "GET", "POST"):
@@ -165,9 +174,24 @@ async def test_a_refused_initialize_names_no_session() -> None:
         first = await wire.post(request(0, "initialize", INITIALIZE), authorization=f"Bearer {ALICE}")
         assert first.headers["mcp-session-id"]
         await first.body()
+        changes = home.app.server.traffic.peer_changes
         second = await wire.post(request(0, "initialize", INITIALIZE), authorization=f"Bearer {ALICE}")
         assert second.status == 429
         assert "mcp-session-id" not in second.headers
         await second.body()
         await trio.testing.wait_all_tasks_blocked()
         assert len(home.app.server.endpoints[1].http.sessions) == 1
+        assert home.app.server.traffic.peer_changes == changes  # nothing was begun for it
+
+
+async def test_what_is_refused_for_another_reason_counts_too() -> None:
+    app = guarded()
+    app.access.rate = RateLimit(0.001, 2)
+    async with http(app) as home:
+        wire = await outside(home)
+        statuses = []
+        for _ in range(3):
+            lost = await wire.post(request(1, "ping"), authorization=f"Bearer {ALICE}", mcp_session_id="none")
+            statuses.append(lost.status)
+            await lost.body()
+        assert statuses == [404, 404, 429]

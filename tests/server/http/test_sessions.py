@@ -254,6 +254,7 @@ REFUSED = {
     "a version that is none": (request(1, "tools/list"), {"mcp_protocol_version": "v1"}, 400),
     "a batch": ([request(1, "ping")], {}, 400),
     "an initialize that is none": (request(1, "initialize", {}), {}, 400),
+    "a response without a session": ({"jsonrpc": "2.0", "id": 1, "result": {}}, {}, 400),
     "a notification without a session": (notification("notifications/initialized"), {}, 400),
     "no JSON by its type": (request(1, "ping"), {"content_type": "text/plain"}, 415),
     "no stream accepted": (request(1, "ping"), {"accept": "application/json"}, 406),
@@ -268,6 +269,18 @@ async def test_what_belongs_to_no_session_is_refused_and_leaves_nothing(
         answer = await (await home.connect()).post(message, **fields)
         assert answer.status == status
         assert len(home.endpoint.http.sessions) == 0
+
+
+async def test_a_version_that_no_session_has_is_refused_whatever_the_method() -> None:
+    async with http(house()) as home:
+        session = await home.initialize()
+        for method in ("POST", "GET", "DELETE"):
+            body = b'{"jsonrpc":"2.0","id":1,"method":"ping"}' if method == "POST" else b""
+            answer = await (await home.connect()).request(
+                method, body, mcp_session_id=session.id, mcp_protocol_version="1999-12-31"
+            )
+            assert answer.status == 400
+        assert (await session.call(2, "ping"))["id"] == 2
 
 
 async def test_an_id_that_was_never_sent_is_refused_and_the_session_goes_on() -> None:
