@@ -7,6 +7,7 @@ for what was asked for, standard error for everything else.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -23,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     What is raised is a fault of mcptrio.
     """
     try:
+        if sys.stderr is None:
+            _take_standard_error()
         # Inside, because loading takes a while too, and Ctrl-C may come at any time.
         from mcptrio.cli.exits import run_to_exit
 
@@ -34,3 +37,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run_to_exit(command)
     except KeyboardInterrupt:
         return _INTERRUPTED
+
+
+def _take_standard_error() -> None:
+    """Have what is said on standard error, which is closed, go nowhere: also what children and libraries say there,
+    which would go to whatever is opened next and gets its number."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.fstat(2)
+    except OSError:
+        os.dup2(nothing, 2)
+        os.close(nothing)
+        nothing = 2
+    if nothing == 2:
+        os.set_inheritable(2, True)
+    sys.stderr = os.fdopen(nothing, "w")

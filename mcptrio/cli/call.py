@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import difflib
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -13,7 +14,7 @@ from msgspec import UNSET
 from mcptrio.cli.arguments import tool_arguments
 from mcptrio.cli.exits import Exit, UserError, say
 from mcptrio.cli.output import Output
-from mcptrio.cli.remote import Remote
+from mcptrio.cli.remote import NO_ANSWERS, Remote
 from mcptrio.client import Client, InvalidResponse
 from mcptrio.protocol.types import (
     AudioContent,
@@ -24,6 +25,8 @@ from mcptrio.protocol.types import (
     TextContent,
     Tool,
 )
+
+_QUESTIONS = re.compile(r"\belicit|\bsampling\b|\broots/list\b", re.IGNORECASE)
 
 
 async def call(
@@ -47,7 +50,7 @@ async def call(
         for block in result.content:
             await output.line(text_of(block))
     if failed:
-        say(f"mcptrio: the tool {tool} reported an error")
+        say(f"mcptrio: the tool {tool} reported an error{_question_hint(result.content)}")
         return Exit.TOOL_FAILED
     return Exit.OK
 
@@ -85,6 +88,12 @@ def text_of(block: ContentBlock) -> str:
             return f"[resource {resource.uri}: use --json]"
         case _:
             return f"[resource {block.uri}: {block.name}]"
+
+
+def _question_hint(content: Sequence[ContentBlock]) -> str:
+    """In the older revision a question that finds nobody is the tool's error, in the server's own words."""
+    said = " ".join(block.text for block in content if isinstance(block, TextContent))
+    return f": {NO_ANSWERS}" if _QUESTIONS.search(said) else ""
 
 
 async def _tool(client: Client, name: str) -> Tool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ TOKEN_VARIABLE = "MCPTRIO_TOKEN"
 
 _MAX_FILE = 65_536
 
+_NAMED = re.compile(r"[A-Za-z0-9._@+-]+:\s*([A-Za-z0-9._~+/-]+=*)")
+"""A line of a server's file of tokens: no token has a colon."""
+
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +31,7 @@ class TokenFlags:
     token_env: str | None = None
     """Environment variable that holds the bearer token. [default: MCPTRIO_TOKEN, if set]"""
     token_file: str | None = None
-    """File that holds the bearer token."""
+    """File that holds the bearer token, alone or as a server's file has it: NAME:TOKEN."""
 
 
 @Parameter(name="*")
@@ -70,8 +74,14 @@ def token_of(flags: TokenFlags, environ: Mapping[str, str]) -> str | None:
 def _in_file(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            return file.read(_MAX_FILE).decode().strip()
+            text = file.read(_MAX_FILE).decode()
     except OSError as error:
         raise UserError(f"--token-file: {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UserError(f"--token-file: {path} holds no text") from None
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if len(lines) > 1:
+        raise UserError(f"--token-file: {path} holds {len(lines)} tokens: name a file with the one to send")
+    named = _NAMED.fullmatch(lines[0]) if lines else None
+    return named[1] if named else "".join(lines)

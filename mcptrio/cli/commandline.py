@@ -26,16 +26,19 @@ if TYPE_CHECKING:
 Json = Annotated[bool, Parameter(negative=())]
 Url = Annotated[
     str,
-    Parameter(help="http:// or ws:// URL, host:port (WebSocket), or stdio:COMMAND. Path: /mcp unless given."),
+    Parameter(
+        help="http:// or ws:// URL, host:port or unix:/path (WebSocket), or stdio:COMMAND. Path: /mcp unless given."
+    ),
 ]
 
 SERVERS = Group("Run a server")
 CLIENTS = Group("Talk to a server")
 
-EPILOGUE = """Exit codes: 0 done, or ended by a signal (serve, demo, watch); 1 a fault of
-mcptrio, or output that cannot be written; 2 wrong usage or configuration;
-3 no server there, or no answer; 4 refused by the server; 5 the tool reported
-an error; 70 something would not stop within its deadline; 130 interrupted."""
+EPILOGUE = """Exit codes: 0 done, or ended by a signal (serve, demo, watch, bridge); 1 a
+fault of mcptrio, or output that cannot be written; 2 wrong usage or
+configuration; 3 no server there, or no answer (bridge: at its start);
+4 refused by the server, the token too; 5 the tool reported an error;
+70 something would not stop within its deadline; 130 interrupted."""
 
 app = App(
     name="mcptrio",

@@ -15,11 +15,16 @@ _TOKENS = ("server", "tokens")
 
 
 def load_or_explain(
-    file: Path | None, *, flags: Mapping[str, object], environ: Mapping[str, str], listens: bool = True
+    file: Path | None,
+    *,
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    listens: bool = True,
+    tokens: bool = False,
 ) -> Config:
     """As `config.load`, with what is wrong as a UserError."""
     try:
-        return load(file, flags=flags, environ=environ, listens=listens)
+        return load(file, flags=flags, environ=environ, listens=listens, tokens=tokens)
     except ConfigError as error:
         raise _wrong(error.problems) from None
 

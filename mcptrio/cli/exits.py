@@ -13,7 +13,7 @@ class Exit(enum.IntEnum):
     """Exit codes, each for one kind of end. They are part of the interface."""
 
     OK = 0
-    """Done; also where a signal ends what runs until it is ended: `serve`, `demo` and `watch`."""
+    """Done; also where a signal ends what runs until it is ended: `serve`, `demo`, `watch` and `bridge`."""
     FAULT = 1
     """A fault of mcptrio itself, with a traceback, or one of the machine, with a line: a disk is full."""
     USAGE = 2
@@ -21,7 +21,7 @@ class Exit(enum.IntEnum):
     UNREACHABLE = 3
     """No MCP server there, or it does not answer."""
     REFUSED = 4
-    """The server refused: no such tool or resource, a subscription it does not take, a limit."""
+    """The server refused: a token, no such tool or resource, a subscription it does not take, a limit."""
     TOOL_FAILED = 5
     """The tool ran and reported an error."""
     OVERSTAYED = 70

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -23,7 +24,10 @@ from mcptrio.client import (
 from mcptrio.client.target import Target, find_target
 from mcptrio.masking import mask_text
 from mcptrio.protocol import Failure, RpcError
-from mcptrio.wire.dial import parse_url
+from mcptrio.wire.dial import UNIX, DialError, parse_url
+
+NO_ANSWERS = "mcptrio's commands cannot answer a server's questions, a host with a user can"
+"""What is told where a server would have to ask something."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +72,7 @@ class Remote:
                 losses.connections = lambda: client.statistics().connections
                 yield client
         except ConnectionLost as error:
-            raise unreachable(url, error) from None
+            raise unreachable(url, error, began=losses.connections() > 0) from None
         except TimedOut as error:
             raise UserError(mask_text(f"{error}: try a longer --timeout"), Exit.UNREACHABLE) from None
         except InvalidResponse as error:
@@ -80,8 +84,8 @@ class Remote:
 
 
 def server_of(text: str) -> str | StdioCommand:
-    """What people name a server by: a URL, by WebSocket without a scheme and at /mcp without a path, or
-    `stdio:` and the words of a command.
+    """What people name a server by: a URL, by WebSocket without a scheme and at /mcp without a path, a Unix socket
+    after `unix:`, or `stdio:` and the words of a command.
 
     Raises:
         UserError: it is neither.
@@ -89,15 +93,33 @@ def server_of(text: str) -> str | StdioCommand:
     try:
         if text.startswith("stdio:"):
             return StdioCommand(tuple(shlex.split(text.removeprefix("stdio:"))))
-        endpoint = parse_url(text if "://" in text else f"ws://{text}")
+        endpoint = parse_url(text if "://" in text or text.startswith(UNIX) else f"ws://{text}")
         return endpoint.http_url if text.lower().startswith("http") else endpoint.websocket_url
     except ValueError as error:
         raise UserError(str(error)) from None
 
 
-def unreachable(url: str, error: ConnectionLost) -> UserError:
-    """A server that is not there, or will not talk, as a mistake to put right."""
-    return UserError(mask_text(_connection_message(url, error)), Exit.UNREACHABLE)
+def unreachable(url: str, error: ConnectionLost, *, began: bool = False) -> UserError:
+    """A server that is not there, or will not talk, as a mistake to put right; `began` is whether it did before."""
+    code = Exit.REFUSED if error.status in _NOT_LET_IN else Exit.UNREACHABLE
+    told = _connection_message(url, error)
+    if not (
+        began
+        or error.code
+        or told != str(error)
+        or any(isinstance(each, DialError) for each in _causes(error))
+    ):
+        told = f"{told}: {_first_words_hint(url)}"
+    return UserError(mask_text(told), code)
+
+
+def _first_words_hint(url: str) -> str:
+    """What may be wrong where the first words got no answer."""
+    if url.startswith("stdio:"):
+        return "is it an MCP server that speaks on standard input and output?"
+    scheme = {"http": "https", "ws": "wss"}.get(url.partition(":")[0])
+    told = "is this the URL of an MCP server?"
+    return told if scheme is None else f"{told} If it is one with TLS, the URL begins with {scheme}:"
 
 
 def rpc_message(error: RpcError) -> str:
@@ -108,6 +130,8 @@ def rpc_message(error: RpcError) -> str:
     told = f"the server {verb}: {error}"
     if reason and reason not in error.message:
         told += f"; reason: {reason}"
+    if error.code == Failure.MISSING_CAPABILITY.modern:
+        told += f": {NO_ANSWERS}"
     if correlation:
         told += f"; the server's log has it under correlation id {correlation}"
     return told
@@ -119,16 +143,22 @@ def _told(data: object, key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+_NOT_LET_IN = (401, 403)
+
+
 def _connection_message(url: str, error: ConnectionLost) -> str:
     if error.status is not None:
         told = " ".join(str(error).partition("<")[0].split()).rstrip(".: ")  # without a web page
-        if error.status == 401:
-            return f"{told}: set MCPTRIO_TOKEN, or name it by --token-env or --token-file"
+        if error.status in _NOT_LET_IN:
+            wanted = "set" if error.status == 401 else "if it wants a token, set"
+            return f"{told}: {wanted} MCPTRIO_TOKEN, or name it by --token-env or --token-file"
         kind = " with WebSocket" if url.startswith("ws") else ""
         return f"{told}: is this the URL of an MCP server{kind}?"
     if error.code is not None:
         return str(error)
     cause = _system_error(error)
+    if cause is not None and url.startswith("stdio:"):
+        return f"cannot start {url.removeprefix('stdio:')}: {cause.strerror}"
     if cause is not None:
         return f"cannot connect to {url}: {cause.strerror}: is the server running?"
     return str(error) if url in str(error) else f"{url}: {error}"
@@ -136,12 +166,20 @@ def _connection_message(url: str, error: ConnectionLost) -> str:
 
 def _system_error(error: BaseException | None) -> OSError | None:
     """The operating system's own error behind one that was made of it."""
+    for each in _causes(error):
+        if isinstance(each, ssl.SSLError):
+            return None  # somebody is there, and what was made of it says more
+        if isinstance(each, OSError) and each.strerror:
+            return each
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and what it was made of."""
     while error is not None:
         error = first(error)
-        if isinstance(error, OSError) and error.strerror:
-            return error
+        yield error
         error = error.__cause__
-    return None
 
 
 class Losses:
@@ -157,6 +195,8 @@ class Losses:
         """Told after each loss and each attempt in vain; `delay` (seconds) is until the next attempt."""
         cause = _system_error(error)
         reason = str(error) if cause is None else str(cause.strerror).rpartition("): ")[2]
+        if isinstance(error, ConnectionLost) and error.status is not None:
+            reason = _connection_message("", error)
         again = self.connections() == self._connection
         if not again:
             self._connection = self.connections()

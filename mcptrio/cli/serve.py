@@ -83,12 +83,15 @@ def _app_of(
 ) -> tuple[App, Config]:
     """What is to be served, with logging set up as its configuration says."""
     file = Path(target) if is_config(target) else None
-    config = load_or_explain(file, flags=flags, environ=environ, listens=listens)
+    config = load_or_explain(file, flags=flags, environ=environ, listens=listens and file is not None)
     set_up_logging(config.server.log_level, config.server.log_format)
     if file is not None:
         app = configured_app(config, environ)
     else:
         app = load_app(target)
+        if listens:  # checked only now: whether it may be open to others, its own tokens say
+            has_tokens = app.access.tokens is not None
+            config = load_or_explain(None, flags=flags, environ=environ, tokens=has_tokens)
         _stand_over(app, config, environ)
     for doubt in doubts_of(config, app.access):
         _log.warning("the configuration may not be what was meant", problem=str(doubt))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -41,16 +41,5 @@ class ServerFlags:
 
     def given(self) -> dict[str, object]:
         """By the names that `mcptrio.config.FLAGS` has; None was not given."""
-        return {
-            "--host": self.host,
-            "--port": self.port,
-            "--unix-socket": self.unix_socket,
-            "--allow-host": self.allow_host,
-            "--allow-origin": self.allow_origin,
-            "--token-file": self.token_file,
-            "--anonymous": self.anonymous or None,
-            "--tls-certificate": self.tls_certificate,
-            "--tls-key": self.tls_key,
-            "--log-level": self.log_level,
-            "--log-format": self.log_format,
-        }
+        values = ((each.name, getattr(self, each.name)) for each in fields(self))
+        return {f"--{name.replace('_', '-')}": None if value is False else value for name, value in values}

@@ -262,7 +262,7 @@ async def open_client(
     on_lost: Callable[[Exception, float], None] | None = None,
     rng: random.Random | None = None,
 ) -> AsyncIterator[Client]:
-    """Connect to a server: by WebSocket (`ws:`, `wss:`), HTTP (`http:`, `https:`) or a command to start.
+    """Connect to a server: by WebSocket (`ws:`, `wss:`, `unix:/path`), HTTP (`http:`, `https:`) or a command to start.
 
     Leaving closes within two seconds; a command has that long to end, and as long again after SIGTERM.
 

@@ -26,6 +26,9 @@ from mcptrio.wire.http_client import CannotConnect
 HANDSHAKE_VERSIONS = (Revision.LEGACY.value, "2025-06-18", "2025-03-26", "2024-11-05")
 """What `initialize` may be answered with: the older ones differ in nothing that this client uses."""
 
+_QUESTION = "input_required"
+_NOT_OFFERED = f"it asks a question ({_QUESTION}), and this client has not offered to answer any"
+
 
 class ProbeLost(ConnectionLost):
     """The connection ended on `server/discover`: some older servers hang up on what they do not know."""
@@ -128,14 +131,31 @@ def decode_result(raw: msgspec.Raw, type_: type[T], method: str) -> T:
     try:
         result = msgspec.json.decode(raw, type=type_)
     except (msgspec.MsgspecError, RecursionError) as error:
+        if _is_question(raw):
+            raise InvalidResponse(f"{method}: {_NOT_OFFERED}") from None
         raise InvalidResponse(f"{method}: no such result: {error}") from None
     if isinstance(result, Result):
         kind: object = result.result_type
     else:
         kind = result.get("resultType", UNSET) if isinstance(result, dict) else UNSET
+    if kind == _QUESTION:
+        raise InvalidResponse(f"{method}: {_NOT_OFFERED}")
     if kind is not UNSET and kind != "complete":
         raise InvalidResponse(f"{method}: a result of type {kind!r} was not asked for")
     return result
+
+
+class _Kind(msgspec.Struct, rename="camel"):
+    """What is looked for in a result that is not the one expected."""
+
+    result_type: str = ""
+
+
+def _is_question(raw: msgspec.Raw) -> bool:
+    try:
+        return msgspec.json.decode(raw, type=_Kind).result_type == _QUESTION
+    except (msgspec.MsgspecError, RecursionError):
+        return False
 
 
 def _offered(error: RpcError) -> list[str] | None:

@@ -117,12 +117,13 @@ def load(
     flags: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
     listens: bool = True,
+    tokens: bool = False,
 ) -> Config:
     """Read a configuration: defaults, over them the file, over it the environment, over it the flags.
 
     `flags` are by their names in `FLAGS`. Nothing but the file is read, and nothing is started. With `listens` an
-    address that others reach wants the names they use and, for a file, tokens or `anonymous`: without a file there is
-    an App elsewhere, which may have tokens of its own.
+    address that others reach wants the names they use, and tokens or `anonymous`; `tokens` is whether the App has
+    some that the configuration says nothing of.
 
     A source of a third party is imported for its settings, so its module's code runs.
 
@@ -153,8 +154,7 @@ def load(
     wrong_together = list(conflicts(server))
     if listens:
         wrong_together += listening_conflicts(server, lambda key: config.origin(("server", key)))
-        if file is not None:
-            wrong_together += exposure(server, tokens=server.tokens is not None)
+        wrong_together += exposure(server, tokens=tokens or server.tokens is not None)
     if wrong_together:
         raise ConfigError(*(config.problem(("server", key), message) for key, message in wrong_together))
     return config

@@ -20,9 +20,12 @@ LogFormat = Literal["json", "console"]
 _MOST = 1_000_000_000
 """Bound of every limit: TOML knows `inf` and `nan`, and a limit is neither."""
 _SHORTEST = 0.001
+_MAY_BE_ZERO = frozenset(("stream_after",))
+"""Times of which zero says something: at once."""
 
 Count = Annotated[int, Meta(ge=1, le=_MOST)]
 Time = Annotated[float, Meta(ge=_SHORTEST, le=_MOST)] | str
+TimeOrZero = Annotated[float, Meta(ge=0.0, le=_MOST)] | str
 File = Annotated[str, Meta(min_length=1)]
 
 
@@ -31,7 +34,7 @@ def _fields_of(kind: type) -> list[tuple[str, object, object]]:
     types: dict[object, object] = {int: Count, float: Time}
     hints = get_type_hints(kind)
     return [
-        (each.name, types[hints[each.name]], each.default)
+        (each.name, TimeOrZero if each.name in _MAY_BE_ZERO else types[hints[each.name]], each.default)
         for each in dataclasses.fields(kind)
         if hints[each.name] in types
     ]
@@ -40,7 +43,7 @@ def _fields_of(kind: type) -> list[tuple[str, object, object]]:
 def _check_times(table: Struct) -> None:
     for name, value in msgspec.structs.asdict(table).items():
         if isinstance(value, str):
-            seconds_between(name, value, _SHORTEST, _MOST)
+            seconds_between(name, value, 0.0 if name in _MAY_BE_ZERO else _SHORTEST, _MOST)
 
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from mcptrio.config.path import Path, from_msgspec
+from mcptrio.sources.secret import Secret
 
 _WORDS = {
     "int": "a whole number",
@@ -65,6 +66,11 @@ def _inner_faults(value: object, wanted: object, path: Path) -> Iterator[Fault]:
     elif isinstance(value, list) and origin in (list, tuple) and arguments:
         for index, each in enumerate(value):
             yield from faults(each, arguments[0], (*path, index))
+    elif isinstance(value, str) and path and _is_secret(wanted):
+        yield Fault(
+            path,
+            f'write {path[-1]} = {{ env = "NAME" }} or {{ file = "PATH" }}: a secret does not belong into the file',
+        )
     elif origin is Literal and isinstance(value, str) and value not in arguments:
         yield Fault(
             path, f"`{value}` is none of its values{proposal(value, [str(each) for each in arguments])}"
@@ -97,6 +103,12 @@ def _member(value: object, wanted: object) -> object:
             ):
                 return member
     return wanted
+
+
+def _is_secret(wanted: object) -> bool:
+    """Whether it is a secret, and may not be text."""
+    members = get_args(wanted) or (wanted,)
+    return Secret in members and str not in members
 
 
 def _unknown(key: str, wanted: type[Struct]) -> str:

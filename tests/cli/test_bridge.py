@@ -121,7 +121,7 @@ def test_a_signal_ends_it(urls: dict[str, str], workplace: Path) -> None:
 @pytest.mark.parametrize("kind", ["endpoint", "websocket"])
 def test_a_missing_token_is_told_with_what_to_do(urls: dict[str, str], workplace: Path, kind: str) -> None:
     done = run("bridge", urls[kind], cwd=workplace)
-    assert (done.returncode, done.stdout) == (Exit.UNREACHABLE, "")
+    assert (done.returncode, done.stdout) == (Exit.REFUSED, "")
     assert "HTTP 401: a token is missing or wrong" in done.stderr
     assert "MCPTRIO_TOKEN" in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -129,7 +129,7 @@ def test_a_missing_token_is_told_with_what_to_do(urls: dict[str, str], workplace
 
 def test_a_wrong_token_is_not_shown(urls: dict[str, str], workplace: Path) -> None:
     done = run("bridge", urls["endpoint"], cwd=workplace, MCPTRIO_TOKEN="hunter2hunter2")
-    assert done.returncode == Exit.UNREACHABLE
+    assert done.returncode == Exit.REFUSED
     assert "hunter2" not in done.stderr
 
 

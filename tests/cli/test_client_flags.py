@@ -32,6 +32,20 @@ def test_a_flag_names_another_place(file: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "token"),
+    [
+        (f"alice:{TOKEN}", TOKEN),
+        (f"# of this month\n\nalice@example.org: {TOKEN}==\n", f"{TOKEN}=="),
+        ("no:token:has:colons", "no:token:has:colons"),
+    ],
+)
+def test_the_server_s_file_of_one_token_will_do(tmp_path: Path, content: str, token: str) -> None:
+    path = tmp_path / "tokens"
+    path.write_text(content)
+    assert token_of(TokenFlags(token_file=str(path)), {}) == token
+
+
+@pytest.mark.parametrize(
     ("flags", "told"),
     [
         (TokenFlags(token_env="MISSING"), "--token-env: the environment variable MISSING is not set"),
@@ -48,7 +62,16 @@ def test_a_token_that_cannot_be_had_is_a_users_mistake(flags: TokenFlags, told: 
 
 
 @pytest.mark.parametrize(
-    ("content", "told"), [(b"\xff\xfe", "holds no text"), (b"\n", "one word"), (b"a b", "one word")]
+    ("content", "told"),
+    [
+        (b"\xff\xfe", "holds no text"),
+        (b"\n", "one word"),
+        (b"a b", "one word"),
+        (
+            b"alice:0123456789abcdef\nbob:fedcba9876543210\n",
+            "holds 2 tokens: name a file with the one to send",
+        ),
+    ],
 )
 def test_a_file_that_holds_no_token_is_a_users_mistake(tmp_path: Path, content: bytes, told: str) -> None:
     path = tmp_path / "token"

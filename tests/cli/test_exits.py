@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from mcptrio.app.stopping import OVERSTAYED
+from mcptrio.cli import main
 from mcptrio.cli.exits import CannotWrite, Exit, NobodyReads, UserError, run_to_exit, say
 from mcptrio.cli.output import Output
 from mcptrio.cli.printing import print_text, write_all
@@ -79,6 +80,30 @@ def test_saying_something_to_nobody_is_no_error(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.undo()
         with pytest.raises(BrokenPipeError):
             stream.close()
+
+
+def test_with_standard_error_closed_nothing_is_said_anywhere(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    assert main(["inspect", "gopher://h"]) == Exit.USAGE
+    with sys.stderr as taken:
+        assert taken.name != 2  # that is somebody else's here
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_closed_standard_error_is_no_other_file_s_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = os.dup(2)
+    os.close(2)
+    try:
+        monkeypatch.setattr(sys, "stderr", None)
+        main(["inspect", "gopher://h"])
+        assert os.get_inheritable(2)
+        assert os.path.samestat(os.fstat(2), os.stat(os.devnull))
+        sys.stderr.close()
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 async def test_output_is_written_whole_and_in_order() -> None:

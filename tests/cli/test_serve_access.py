@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -114,12 +115,16 @@ def test_an_app_that_others_reach_without_tokens_is_refused_unless_that_is_meant
     command = ["serve", "wx_open:app", "--host", "0.0.0.0", "--allow-host", "*"]
     assert main(command) == 2
     told = capsys.readouterr().err
-    assert told.startswith(
-        "mcptrio: 0.0.0.0 is reachable from outside, and everybody would be let in: give tokens"
-    )
+    why = "0.0.0.0 is reachable from outside, and everybody would be let in: give tokens"
+    assert told.startswith(f"mcptrio: the configuration is wrong:\n  --host: server.host: {why}")
     assert "`--anonymous`" in told
     assert main([*command, "--anonymous"]) == Exit.OK
     assert served[0][2]["anonymous"] is True
+    assert main(command[:-2]) == 2
+    assert re.findall("so the names|and everybody", capsys.readouterr().err) == [
+        "so the names",
+        "and everybody",
+    ]
 
 
 @pytest.mark.parametrize("command", [["serve", "--port", "0"], ["check"]])

@@ -184,7 +184,7 @@ async def test_a_command_that_fails_is_told_of_and_the_next_runs(capfd: pytest.C
 
 
 async def test_a_command_that_does_not_read_is_not_waited_for(capfd: pytest.CaptureFixture[str]) -> None:
-    much = {"text": "x" * 1_000_000}
+    much: dict[str, object] = {"text": "x" * 1_000_000}
     await ran("exec <&-; echo closed", Update("x:1", meta=much))
     await ran("sleep 30 >/dev/null 2>&1 <&0 & echo $!", Update("x:1", meta=much))
     closed, pid = capfd.readouterr().out.split()

@@ -103,9 +103,8 @@ async def test_a_dead_session_is_made_again_with_its_subscriptions(opening_http:
     origin, opened = opening_http(handle)
     async with opened(revision=LEGACY) as client, client.subscribe(A) as changes:
         dead.add("s1")
-        with pytest.raises(ConnectionLost, match="ended the session") as lost:
+        with pytest.raises(ConnectionLost, match="ended the session"):
             await client.ping()
-        assert lost.value.status == 404
         assert await anext(changes) == Update(A, gap=True)
         await client.ping()
     assert [each for each in origin.asked if each.method == "DELETE"][-1].headers["mcp-session-id"] == "s2"

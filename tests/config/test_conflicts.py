@@ -56,7 +56,10 @@ def test_names_and_tokens_are_asked_for_at_once() -> None:
 
 
 def test_an_app_elsewhere_may_have_its_own_tokens() -> None:
-    assert load(flags={"--host": "0.0.0.0", "--allow-host": ["*"]}).server.host == "0.0.0.0"
+    flags = {"--host": "0.0.0.0", "--allow-host": ["*"]}
+    assert load(flags=flags, tokens=True).server.host == "0.0.0.0"
+    with pytest.raises(ConfigError, match="everybody would be let in"):
+        load(flags=flags)
 
 
 def test_who_does_not_listen_is_not_reached() -> None:
@@ -79,7 +82,11 @@ def test_who_does_not_listen_is_not_reached() -> None:
             "give `--tls-certificate FILE`, or server.tls_certificate",
         ),
         ("tls_certificate = ''", "mcptrio.toml:2: server.tls_certificate: expected text of length >= 1"),
-        ("tokens = 'hunter2'", "mcptrio.toml:2: server.tokens: expected a table, got text"),
+        (
+            "tokens = 'hunter2'",
+            'mcptrio.toml:2: server.tokens: write tokens = { env = "NAME" } or { file = "PATH" }: '
+            "a secret does not belong into the file",
+        ),
         (
             "tokens = {}",
             'mcptrio.toml:2: server.tokens: a secret is either { env = "NAME" } or { file = "path" }',

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -65,9 +65,14 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     return write
 
 
-def problems(path: Path | None, **layers: dict[str, str]) -> list[str]:
+def problems(
+    path: Path | None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[str, object] | None = None,
+) -> list[str]:
     with pytest.raises(ConfigError) as caught:
-        load(path, environ=layers.get("environ"), flags=layers.get("flags"))
+        load(path, environ=environ, flags=flags)
     assert str(caught.value) == "\n".join(map(str, caught.value.problems))
     return [str(each) for each in caught.value.problems]
 
@@ -325,15 +330,22 @@ def test_endless_nesting_is_told(write: Write) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "mcp.example.org"])
 def test_a_host_that_others_reach_wants_the_names_they_use(host: str) -> None:
-    [problem] = problems(None, flags={"--host": host})
+    flags = {"--host": host, "--anonymous": True}
+    [problem] = problems(None, flags=flags)
     assert problem.startswith(f"--host: server.host: {host} is reachable from outside")
     assert "`--allow-host NAME`" in problem
-    assert load(flags={"--host": host, "--allow-host": ["*"]}).server.host == host
+    assert load(flags={**flags, "--allow-host": ["*"]}).server.host == host
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "localhost", "LOCALHOST", "::1", "[::1]"])
 def test_a_loopback_host_wants_no_list(host: str) -> None:
     assert load(flags={"--host": host}).server.host == host
+
+
+@pytest.mark.parametrize("value", ["0", "0.0", "'0s'"])
+def test_a_time_of_which_zero_says_something_may_be_zero(write: Write, value: str) -> None:
+    config = load(write(f"[server.limits]\nstream_after = {value}"))
+    assert server_settings(config.server).stream_after == 0.0
 
 
 def test_the_kinds_are_those_of_their_settings() -> None:

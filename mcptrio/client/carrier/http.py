@@ -330,10 +330,9 @@ class HttpCarrier(Carrier):
         self._deliver(error, None)
 
     def _refused(self, body: bytes, answer: Answer) -> ConnectionLost:
-        gone = self._is_gone(answer.status)
-        return self._lost(
-            "the server has ended the session" if gone else told_of(answer, body), answer.status
-        )
+        if self._is_gone(answer.status):
+            return self._lost("the server has ended the session")
+        return self._lost(told_of(answer, body), answer.status)
 
     def _lost(self, why: str, status: int | None = None) -> ConnectionLost:
         return ConnectionLost(f"{self.url}: {why}", status=status)

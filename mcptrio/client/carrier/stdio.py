@@ -23,6 +23,8 @@ GRACE = 2.0
 """Seconds that a child has to end after its stdin was closed, and again after SIGTERM."""
 
 _CHUNK = 64 * 1024
+_SHOWN = 80
+"""Bytes that are shown of a line that is no message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class StdioCarrier(Carrier):
         super().__init__(url, limits)
         self._streams = streams
         self._stalled = False
+        self._line = b""
 
     async def _carry(self, received: Received, missed: Callable[[], None]) -> None:
         async with self._streams() as stream:
@@ -68,6 +71,13 @@ class StdioCarrier(Carrier):
                 tasks.start_soon(self._write, stream, tasks.cancel_scope)
                 await self._read(stream, received)
                 tasks.cancel_scope.cancel(reason="the server has ended")
+
+    def violate(self, code: int, why: str) -> None:
+        """As for all; what is no message is shown, because it may be no server that was started."""
+        if code == 1007:
+            shown = self._line[:_SHOWN].decode("utf-8", "replace").strip()
+            why = f"it wrote something that is no MCP message: {shown} ({why})"
+        super().violate(code, why)
 
     async def _release(self) -> None:
         pass  # whoever opened the streams ends them
@@ -104,6 +114,7 @@ class StdioCarrier(Carrier):
             for each in splitter.feed(bytes(data)) if data else splitter.end():
                 if self._violated:
                     return
+                self._line = each
                 received(each)
             if not data:
                 return

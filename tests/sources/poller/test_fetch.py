@@ -240,7 +240,11 @@ async def test_a_body_that_unpacks_to_too_much_is_stopped_at_its_bound() -> None
     assert "more than 1000 bytes" in str(await failure(origin))
 
 
-@pytest.mark.parametrize("body", [b"", b"no gzip", gzip.compress(b"[1, 2, 3]")[:-9], zlib.compress(b"[1]")])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"no gzip", gzip.compress(b"[1, 2, 3]")[:-9], zlib.compress(b"[1]")],
+    ids=["nothing", "no gzip", "a part", "zlib"],
+)
 async def test_unsound_gzip_is_a_failure(body: bytes) -> None:
     origin = Origin()
     origin.always(lambda: respond(200, body, content_encoding="gzip"))
