@@ -170,7 +170,15 @@ class _OutError(Struct, frozen=True, omit_defaults=True):
     id: RequestId | UnsetType = UNSET
 
 
-_encode = msgspec.json.Encoder().encode
+_encoder = msgspec.json.Encoder()
+_BREAKS = bytes.maketrans(b"\r\n", b"  ")
+
+
+def _encode(message: Struct) -> bytes:
+    """The message as JSON on one line, which streams of events and of lines rely on."""
+    data = _encoder.encode(message)
+    # Only ready-made JSON (`Raw`) of a handler's can have line breaks, and only between two tokens.
+    return data.translate(_BREAKS) if b"\n" in data or b"\r" in data else data
 
 
 def encode_request(id: RequestId, method: str, params: object = UNSET) -> bytes:

@@ -135,30 +135,7 @@ class Dispatch:
             if error.failure is not Failure.INVALID_PARAMS or error.id is not None:
                 peer.answer(told, refusal)
         else:
-            if type(message) is Request:
-                try:
-                    self.check_rate(peer.principal, peer.address)
-                except RpcError as too_many:
-                    peer.answer(self.refuse(message.id, too_many, Revision.LEGACY), too_many)
-                    return
             self.take(peer, message, peer)
-
-    def check_rate(self, principal: str | None, address: str) -> None:
-        """Count one request. `received` does so itself; whoever calls `take` is to do it before anything else.
-
-        Raises:
-            RpcError: it is one too many, in either revision.
-        """
-        if self._access.rate is not None:
-            wait = self._access.rate.take(principal or address, trio.current_time())
-            if wait > 0:
-                self.requests += 1
-                self.refused += 1
-                raise RpcError.refused(
-                    Refusal.RATE_LIMITED,
-                    f"Too many requests: try again in {wait:.3g} s",
-                    retryAfter=math.ceil(wait * 1000) / 1000,
-                )
 
     def refuse(self, id: RequestId | None, error: RpcError, revision: Revision) -> bytes:
         """The answer to a message that is refused before its method is looked for; it counts as an error."""
@@ -195,6 +172,7 @@ class Dispatch:
             meta = read_meta(request.params)
             revision = revision_of(meta)
             codec = self._modern if revision is Revision.MODERN else self._legacy
+            self._check_rate(peer)
             self._check_opened(peer, request.method, revision)
             if peer.revision is None and revision is Revision.MODERN:
                 peer.introduce(revision, meta.client_info or None)
@@ -261,6 +239,17 @@ class Dispatch:
             asking=asking,
             largest=self._settings.limits.max_pending - HEADROOM,
         )
+
+    def _check_rate(self, peer: Peer) -> None:
+        if self._access.rate is not None:
+            wait = self._access.rate.take(peer.principal or peer.address, trio.current_time())
+            if wait > 0:
+                self.refused += 1
+                raise RpcError.refused(
+                    Refusal.RATE_LIMITED,
+                    f"Too many requests: try again in {wait:.3g} s",
+                    retryAfter=math.ceil(wait * 1000) / 1000,
+                )
 
     def _check_opened(self, peer: Peer, method: str, revision: Revision) -> None:
         if revision is Revision.LEGACY and (

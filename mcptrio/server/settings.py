@@ -36,6 +36,9 @@ class ServerSettings:
     """A session over HTTP (2025-11-25) ends when its client had no request and no stream open for this long."""
     max_sessions: int = 10_000
     """Sessions over HTTP at once; the next one is refused with 503."""
+    max_sessions_each: int = 1_000
+    """Those of one principal, or without tokens of one address: then its oldest without a connection is ended. A proxy
+    in front of everybody is one address."""
     stored_events: int = 256
     """Messages that a session over HTTP keeps for a client that comes back for them."""
     stored_bytes: int = 256 * 1024

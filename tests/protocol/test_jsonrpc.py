@@ -141,6 +141,15 @@ def test_a_result_comes_back_as_it_was_sent(id: str | int, result: object) -> No
     assert msgspec.json.decode(message.result) == result
 
 
+def test_a_message_is_one_line_whatever_ready_made_json_is_in_it() -> None:
+    given = msgspec.Raw(b'{\r\n "a": [1,\n2],\r"b": "\\n"\n}')
+    for encoded in (encode_result(1, given), encode_notification("x", {"data": given})):
+        assert b"\n" not in encoded
+        assert b"\r" not in encoded
+        decoded = json.loads(encoded)
+        assert {"a": [1, 2], "b": "\n"} in (decoded.get("result"), decoded.get("params", {}).get("data"))
+
+
 @given(st.none() | ids, st.integers(-(2**31), 2**31), text, values)
 def test_an_error_comes_back_as_it_was_sent(
     id: str | int | None, code: int, message: str, data: object

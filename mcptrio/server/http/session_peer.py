@@ -65,6 +65,16 @@ class SessionPeer(Peer):
         """Be there until the end; requests can be taken when `wire.running` is set."""
         return self.run(dispatch.received, subscriptions.gone)
 
+    @property
+    def client_key(self) -> str:
+        """Whose session it is, as far as can be told."""
+        return self.principal or self.address
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether somebody has a request or a stream of it open."""
+        return self._connections > 0
+
     def is_behind(self) -> bool:
         """Nobody reads the standing stream, or more is pending than the bound: subscribers wait."""
         return self.wire.stream is None or super().is_behind()

@@ -32,6 +32,8 @@ class Sessions:
         self._start = start
         self._peers = peers
         self._sessions: dict[str, SessionPeer] = {}
+        self._held: dict[str, dict[SessionPeer, None]] = {}
+        """By client, a principal or an address: its sessions, the oldest first."""
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -39,9 +41,12 @@ class Sessions:
     async def open(self, session: SessionPeer, live: Callable[[], Awaitable[None]]) -> None:
         """Let a new session live; returns when it can take requests.
 
+        A client that holds as many as one may loses its oldest one that is without a connection: most likely it was forgotten.
+
         Raises:
             NoRoom: it cannot be started.
         """
+        self._make_room(session.client_key)
         if len(self._sessions) >= self._settings.max_sessions:
             raise NoRoom(f"there are {self._settings.max_sessions} sessions, and no more may be")
 
@@ -52,6 +57,7 @@ class Sessions:
                 self._gone(session)
 
         self._sessions[session.id] = session
+        self._held.setdefault(session.client_key, {})[session] = None
         self._peers[session.name] = session
         try:
             self._start("session", body)
@@ -63,6 +69,23 @@ class Sessions:
         session.changed()
         await session.wire.running.wait()
 
+    def _make_room(self, client: str) -> None:
+        held = self._held.get(client, {})
+        most = self._settings.max_sessions_each
+        if len(held) >= most:
+            forgotten = next((session for session in held if not session.is_connected), None)
+            if forgotten is None:
+                raise NoRoom(f"this client has {most} sessions, and is connected to all of them")
+            forgotten.wire.close(0, "replaced")
+            self._forget(forgotten)
+
+    def _forget(self, session: SessionPeer) -> None:
+        self._sessions.pop(session.id, None)
+        held = self._held.get(session.client_key, {})
+        held.pop(session, None)
+        if not held:
+            self._held.pop(session.client_key, None)
+
     def find(self, id: str, principal: str | None) -> SessionPeer | None:
         """The live session of this id, for the principal that opened it and for nobody else."""
         session = self._sessions.get(id)
@@ -71,7 +94,7 @@ class Sessions:
         return session
 
     def _gone(self, session: SessionPeer) -> None:
-        self._sessions.pop(session.id, None)
+        self._forget(session)
         self._peers.pop(session.name, None)
         self._sweeper.discard(session)
         session.wire.close(0, "gone")

@@ -120,12 +120,6 @@ class StreamableHttp:
         except ProtocolError as error:
             self._refuse(response, error.id, RpcError.of(error.failure, error.message), status=400)
             return
-        if isinstance(message, Request):
-            try:
-                self._dispatch.check_rate(principal, address_of(exchange.peername))
-            except RpcError as error:
-                self._refuse(response, message.id, error)
-                return
         try:
             meta = NO_META if not isinstance(message, Request | Notification) else read_meta(message.params)
         except RpcError as error:

@@ -316,3 +316,18 @@ async def test_who_names_streams_before_json_gets_streams() -> None:
         assert (await answer.message())["id"] == 1
         assert await answer.ended()
         assert (await wire.modern(2, "ping", accept=streams_first)).status == 404
+
+
+async def test_a_client_with_too_many_sessions_loses_its_oldest_that_nobody_uses() -> None:
+    async with http(house(ServerSettings(max_sessions_each=2))) as home:
+        used, forgotten = await home.initialize(), await home.initialize()
+        stream = await used.get()
+        await stream.event()
+        third = await home.initialize()
+        assert (await forgotten.post(request(1, "ping"))).status == 404
+        assert (await used.call(1, "ping"))["result"] == (await third.call(1, "ping"))["result"] == {}
+        assert len(home.endpoint.http.sessions) == 2
+        other = await third.get()
+        await other.event()
+        answer = await (await home.connect()).post(request(0, "initialize", INITIALIZE))
+        assert answer.status == 503
