@@ -81,3 +81,20 @@ judge_environment() { # NAME
         say "the judge $1 could not be installed: its tests will be skipped"
     fi
 }
+
+# The official conformance suite: Node from a wheel, and of npm's what package-lock.json pins with hashes.
+conformance_environment() {
+    judge=$root/.cache/judges/conformance
+    pins=$root/tests/conformance/constraints-node.txt
+    lock=$root/tests/conformance/package-lock.json
+    stamp_of "$pins" "$lock" | cmp -s - "$judge/installed" && return 0
+    rm -f "$judge/installed"
+    if make_venv "$judge" "$judge/installed" && install_pinned "$judge" "$pins" &&
+        mkdir -p "$judge/suite" && cp "$root/tests/conformance/package.json" "$lock" "$judge/suite" &&
+        say "installing the official conformance suite (once)" &&
+        (cd "$judge/suite" && PATH=$judge/bin:$PATH npm ci --ignore-scripts --no-audit --no-fund --silent >&2); then
+        stamp_of "$pins" "$lock" >"$judge/installed"
+    else
+        say "the official conformance suite could not be installed: its tests will be skipped"
+    fi
+}

@@ -57,12 +57,12 @@ def run(*arguments: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[
 
 
 @contextlib.contextmanager
-def started(*arguments: str, cwd: Path) -> Iterator[subprocess.Popen[str]]:
+def started(*arguments: str, cwd: Path, **more: str) -> Iterator[subprocess.Popen[str]]:
     """A process that is ended in any case."""
     with subprocess.Popen(
         [sys.executable, "-m", "mcptrio", *arguments],
         cwd=cwd,
-        env=environment(),
+        env=environment(**more),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -179,8 +179,9 @@ def test_the_demo_ends_by_itself(tmp_path: Path) -> None:
 
 
 def test_the_demo_logs_what_the_environment_asks_for_and_ends_when_nobody_reads(tmp_path: Path) -> None:
-    shown = run("demo", "--port", "0", "--seconds", "0.1", cwd=tmp_path, MCP_LOG_LEVEL="info")
-    assert "listening" in shown.stderr
+    with started("demo", "--port", "0", cwd=tmp_path, MCP_LOG_LEVEL="info") as process:
+        while "listening" not in (line := line_of(process, error=True)):
+            assert line, "it ended without a word of that"
     with started("demo", "--port", "0", cwd=tmp_path) as process:
         line_of(process)
         assert process.stdout is not None

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -54,7 +55,11 @@ class LineProcess:
     With `errors` its standard error can be read as well as its output; else it is that of the test.
     """
 
-    def __init__(self, *command: str | Path, errors: bool = False) -> None:
+    def __init__(
+        self, *command: str | Path, errors: bool = False, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """`environment` is in place of the test's own."""
+        self._environment = environment
         self._command = [str(word) for word in command]
         self._errors = errors
         self.name = " ".join(Path(word).name for word in self._command)
@@ -64,6 +69,7 @@ class LineProcess:
         self.process = await trio.lowlevel.open_process(
             self._command,
             cwd=ROOT,
+            env=self._environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if self._errors else None,

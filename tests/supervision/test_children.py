@@ -15,6 +15,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from mcptrio.supervision import ChildSpec, ChildState, Event, Restart, Strategy, Supervisor
 from tests.supervision.actors import Actor, Record, running, states
 
+pytestmark = pytest.mark.unmeasured
+
 
 async def nothing() -> None:
     pass

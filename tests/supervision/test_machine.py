@@ -13,6 +13,8 @@ from mcptrio.supervision import AutoShutdown, Event, Restart, Strategy
 from tests.supervision.programs import SYNCHRONOUS, Life, Plan, Program, Step, programs
 from tests.supervision.world import World
 
+pytestmark = pytest.mark.unmeasured
+
 
 @pytest.mark.parametrize("strategy", Strategy)
 @given(data=st.data())

@@ -13,6 +13,8 @@ from mcptrio.supervision import Strategy
 from tests.supervision.programs import programs
 from tests.supervision.stage import Stage
 
+pytestmark = pytest.mark.unmeasured
+
 
 @pytest.mark.parametrize("strategy", Strategy)
 @given(data=st.data())

@@ -56,10 +56,10 @@ class ExchangeWire:
         response = self.response
         if response.over:
             return
-        if response.stream is None and not (response.prefers_stream and status == 200):
+        if response.stream is None:
             response.respond(status, payload, headers)
         else:
-            response.open().push_frame(event_frame(payload))
+            response.stream.push_frame(event_frame(payload))
             response.finish()
 
     def close(self, code: int, reason: str) -> None:

@@ -38,7 +38,7 @@ class Response:
         """Fields that go with it too, unless it refuses the request."""
         self._scope: trio.CancelScope | None = None
         self.prefers_stream = prefers_stream
-        """Whether the client would rather have a stream where there is a choice."""
+        """Whether the client would rather have a stream, where that can be resumed."""
         self.over = False
         self.stream: ResponseStream | None = None
 

@@ -1,13 +1,35 @@
-"""The official SDK 1.30 under asyncio, by its own `websocket_client`: `sdk_1.py URL`. Driven as control.py says."""
+"""The official SDK 1.30 under asyncio, by its own transports: `sdk_1.py SERVER`. Driven as control.py says.
+
+A server is a URL, with ws or with http, or as JSON the parameters of one over stdio.
+"""
 
 import asyncio
+import json
 import sys
 import warnings
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from control import obey, say
-from mcp import ClientSession, types
+from mcp import ClientSession, StdioServerParameters, types
+from mcp.client.stdio import stdio_client
+from mcp.client.streamable_http import streamable_http_client
 from mcp.client.websocket import websocket_client
 from pydantic import AnyUrl
+
+
+@asynccontextmanager
+async def transport(server: str) -> AsyncIterator[tuple[object, object]]:
+    """The streams to and from a server."""
+    if server.startswith("ws:"):
+        async with websocket_client(server) as (reading, writing):
+            yield reading, writing
+    elif server.startswith("http:"):
+        async with streamable_http_client(server) as (reading, writing, _):
+            yield reading, writing
+    else:
+        async with stdio_client(StdioServerParameters(**json.loads(server))) as (reading, writing):
+            yield reading, writing
 
 
 async def handle(message: object) -> None:
@@ -19,9 +41,9 @@ async def handle(message: object) -> None:
         say(broken=str(message))
 
 
-async def main(url: str) -> None:
+async def main(server: str) -> None:
     async with (
-        websocket_client(url) as (reading, writing),
+        transport(server) as (reading, writing),
         ClientSession(reading, writing, message_handler=handle) as session,
     ):
 

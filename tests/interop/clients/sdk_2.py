@@ -1,6 +1,7 @@
-"""The official SDK 2.3 under Trio, over a WebSocket of our own making: `sdk_2.py URL MODE`. Driven as control.py says.
+"""The official SDK 2.3 under Trio: `sdk_2.py SERVER MODE`. Driven as control.py says.
 
-The SDK has no WebSocket any more, but takes any pair of message streams: `websocket` is one over trio-websocket.
+A server is a URL, with ws or with http, or as JSON the parameters of one over stdio. The SDK has no WebSocket any more,
+but takes any pair of message streams: `websocket` is one over trio-websocket.
 """
 
 import json
@@ -13,7 +14,7 @@ import mcp_types as types
 import trio
 import trio.testing
 from control import obey, say
-from mcp import Client
+from mcp import Client, StdioServerParameters
 from mcp.client.subscriptions import ResourceUpdated
 from mcp.shared.message import SessionMessage
 from trio_websocket import ConnectionClosed, open_websocket_url
@@ -49,7 +50,14 @@ async def websocket(url: str) -> AsyncIterator[tuple[object, object]]:
             nursery.cancel_scope.cancel()
 
 
-async def main(url: str, mode: str) -> None:
+def reached(server: str) -> object:
+    """A server as the SDK's client takes it."""
+    if server.startswith("ws:"):
+        return websocket(server)
+    return server if server.startswith("http:") else StdioServerParameters(**json.loads(server))
+
+
+async def main(server: str, mode: str) -> None:
     legacy = mode == "legacy"
 
     async def handle(message: object) -> None:
@@ -60,7 +68,7 @@ async def main(url: str, mode: str) -> None:
             say(broken=str(message))
 
     async with (
-        Client(websocket(url), mode=mode, message_handler=handle) as client,
+        Client(reached(server), mode=mode, message_handler=handle) as client,
         trio.open_nursery() as nursery,
     ):
         listens: dict[str, trio.Event] = {}

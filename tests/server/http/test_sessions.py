@@ -310,12 +310,6 @@ async def test_who_names_streams_before_json_gets_streams() -> None:
         assert (await answer.event())["data"] == ""
         assert (await answer.message())["id"] == 1
         assert await answer.ended()
-        wire = await home.connect()
-        answer = await wire.modern(1, "tools/list", accept=streams_first)
-        assert answer.streams
-        assert (await answer.message())["id"] == 1
-        assert await answer.ended()
-        assert (await wire.modern(2, "ping", accept=streams_first)).status == 404
 
 
 async def test_a_client_with_too_many_sessions_loses_its_oldest_that_nobody_uses() -> None:

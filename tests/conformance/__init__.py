@@ -1,0 +1,1 @@
+"""The official conformance suite, which judges the server in scripts/conformance_server."""
