@@ -8,11 +8,15 @@ it knows no wire, no protocol and no kind of subscriber.
 
 from mcptrio.live.change import Change, Entry
 from mcptrio.live.changes import Changes
+from mcptrio.live.cursor import InvalidCursor
 from mcptrio.live.feed import Feed, SourceState
+from mcptrio.live.filter import Filter, InvalidFilter, parse_filter
 from mcptrio.live.hub import MEMBERSHIP, Hub, HubStatistics
+from mcptrio.live.index import SelectorIndex
 from mcptrio.live.outbox import Delivery, Outbox, OutboxStatistics
 from mcptrio.live.pump import Pump
-from mcptrio.live.recent import InvalidCursor, RecentChanges
+from mcptrio.live.recent import RecentChanges
+from mcptrio.live.selector import InvalidSelector, Selector, parse_selector
 from mcptrio.live.uri import InvalidUri, check_uri
 
 __all__ = [
@@ -22,14 +26,21 @@ __all__ = [
     "Delivery",
     "Entry",
     "Feed",
+    "Filter",
     "Hub",
     "HubStatistics",
     "InvalidCursor",
+    "InvalidFilter",
+    "InvalidSelector",
     "InvalidUri",
     "Outbox",
     "OutboxStatistics",
     "Pump",
     "RecentChanges",
+    "Selector",
+    "SelectorIndex",
     "SourceState",
     "check_uri",
+    "parse_filter",
+    "parse_selector",
 ]

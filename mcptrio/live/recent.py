@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from mcptrio.live.change import Entry
+from mcptrio.live.cursor import Cursor, InvalidCursor
 from mcptrio.live.hub import Hub
 
 MOST = 10_000
 """Of how many URIs the last change is known at least: those that changed last."""
-
-_CURSOR = re.compile(r"([0-9a-f]{16})\.([0-9]{1,18})", re.ASCII)
-
-
-class InvalidCursor(ValueError):
-    """A string that is no cursor, or one that was not given out yet."""
 
 
 class RecentChanges:
@@ -57,7 +51,7 @@ class RecentChanges:
     def cursor(self) -> str:
         """Stands for all that has been published until now; opaque to whoever is given it."""
         self._catch_up()
-        return f"{self._hub.epoch}.{self._hub.offset}"
+        return str(Cursor(self._hub.epoch, self._hub.offset))
 
     def changed_since(self, cursor: str, uris: Iterable[str]) -> list[str] | None:
         """Those of the URIs that have changed after a cursor, in their order; None when that is not known any more.
@@ -68,12 +62,9 @@ class RecentChanges:
             InvalidCursor: this is none of `cursor()`.
         """
         self._catch_up()
-        parts = _CURSOR.fullmatch(cursor)
-        if parts is None:
-            raise InvalidCursor(f"{cursor[:100]!r} is no cursor of an earlier answer")
-        offset = int(parts[2])
-        if parts[1] != self._epoch or offset < self._floor:
+        asked = Cursor.parse(cursor)
+        if asked.epoch != self._epoch or asked.offset < self._floor:
             return None
-        if offset > self._hub.offset:
-            raise InvalidCursor(f"{cursor[:100]!r} is no cursor of an earlier answer")
-        return [uri for uri in uris if self._offsets.get(uri, 0) > offset]
+        if asked.offset > self._hub.offset:
+            raise InvalidCursor(cursor)
+        return [uri for uri in uris if self._offsets.get(uri, 0) > asked.offset]

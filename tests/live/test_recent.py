@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcptrio.live import Change, Hub
-from mcptrio.live.recent import InvalidCursor, RecentChanges
+from mcptrio.live import Change, Hub, InvalidCursor
+from mcptrio.live.recent import RecentChanges
 
 URIS = [f"a:{number}" for number in range(8)]
 STEPS = st.lists(st.sampled_from([*URIS, "look", "look", "look", "rebuild"]), max_size=60)
