@@ -86,7 +86,7 @@ def drawn(found: Inspection, *, color: bool, width: int | None = None) -> str:
     console.print(Text(f"{found.url}  revision {found.revision}"))
     if found.instructions:
         console.print(Text(_shown(found.instructions), style="italic"))
-    console.print(Text(f"capabilities: {_shown(_capabilities(found.capabilities))}"))
+    console.print(Text(f"capabilities: {_shown(_capabilities(found.capabilities))}"), soft_wrap=True)
     _table(console, "tools", ("name", "arguments", "description"), found.tools, _tool_row)
     _table(console, "resources", ("uri", "type", "description"), found.resources, _resource_row)
     _table(
