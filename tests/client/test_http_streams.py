@@ -6,10 +6,15 @@ import itertools
 
 import pytest
 import trio
+import trio.testing
+from trio.testing import MockClock
 
 from mcptrio.client import ConnectionLost, Update
+from mcptrio.client.carrier.http import HttpCarrier
+from mcptrio.protocol import encode_notification, encode_request
+from mcptrio.wire.dial import parse_url
 from tests.client.conftest import Start
-from tests.client.origin import INITIALIZED, LEGACY, SSE, Asked, old
+from tests.client.origin import INITIALIZED, LEGACY, SSE, Asked, Origin, old
 
 A = "note://a"
 
@@ -151,3 +156,53 @@ async def test_cancelling_a_call_of_the_older_revision_is_said_and_its_answer_le
         await left.wait()
         await client.ping()
     assert origin.said()[4:6] == ["notifications/cancelled", "ping"]
+
+
+async def test_what_is_sent_behind_initialize_waits_for_the_session_that_its_answer_names(
+    nursery: trio.Nursery,
+) -> None:
+    go = trio.Event()
+
+    async def slowly(asked: Asked) -> None:
+        await go.wait()
+        await asked.result(INITIALIZED, ("Mcp-Session-Id", "s1"))
+
+    origin = Origin(nursery, old(initialize=slowly))
+    carrier = HttpCarrier(parse_url("http://localhost/mcp"), origin.connect)
+    received: list[bytes] = []
+    nursery.start_soon(carrier.run, received.append)
+    await carrier.wait_open()
+    opening = {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    carrier.push(encode_request(1, "initialize", opening))
+    carrier.push(encode_notification("notifications/initialized"))
+    carrier.push(encode_request(2, "tools/list"))
+    await trio.testing.wait_all_tasks_blocked()
+    assert origin.said() == ["initialize"]
+    go.set()
+    await trio.testing.wait_all_tasks_blocked()
+    assert len(received) == 2
+    sessions = [asked.headers.get("mcp-session-id") for asked in origin.asked]
+    assert sessions == [None, *["s1"] * (len(sessions) - 1)]
+    nursery.cancel_scope.cancel()
+
+
+async def test_closing_does_not_wait_for_an_initialize_that_is_not_answered(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    async def never(asked: Asked) -> None:
+        await trio.sleep_forever()
+
+    origin = Origin(nursery, old(initialize=never))
+    carrier = HttpCarrier(parse_url("http://localhost/mcp"), origin.connect)
+
+    async def close_soon() -> None:
+        await carrier.wait_open()
+        carrier.push(encode_request(1, "initialize", {}))
+        await trio.testing.wait_all_tasks_blocked()
+        carrier.close_nowait()
+
+    began = trio.current_time()
+    nursery.start_soon(close_soon)
+    await carrier.run(lambda data: None)
+    assert trio.current_time() - began <= 5
+    nursery.cancel_scope.cancel()

@@ -48,7 +48,7 @@ _BOTH = f"{_JSON}, {_SSE}".encode()
 class _Post:
     """A request on its way. `modern` decides whether leaving cancels it."""
 
-    __slots__ = ("answered", "headers", "id", "method", "modern", "scope")
+    __slots__ = ("answered", "headers", "id", "method", "modern", "over", "scope")
 
     def __init__(self, request: Request, seen: Seen, headers: list[Header]) -> None:
         self.id = request.id
@@ -56,6 +56,7 @@ class _Post:
         self.modern = seen.version is not None
         self.headers = headers
         self.answered = False
+        self.over = False
         self.scope = trio.CancelScope()
 
 
@@ -97,6 +98,9 @@ class HttpCarrier(Carrier):
                     post = _Post(message, seen, self._headers(message, seen))
                     self._posts[message.id] = post
                     nursery.start_soon(self._request, post, data, name=f"POST {message.method[:40]}")
+                    # What follows `initialize` belongs to the session that its answer names.
+                    while message.method == "initialize" and not post.over and self._close is None:
+                        await self._work.park()
                 elif isinstance(message, Notification) and message.method == "notifications/cancelled":
                     await self._cancel(seen.request_id, data)
                 else:
@@ -186,11 +190,14 @@ class HttpCarrier(Carrier):
         raise self._lost(f"the server took nothing for {self._limits.send_timeout:g} s")
 
     async def _request(self, post: _Post, data: bytes) -> None:
-        with post.scope:
-            try:
+        try:
+            with post.scope:
                 await self._answer(post, data)
-            except EventTooBig as error:
-                raise self._lost(str(error)) from error
+        except EventTooBig as error:
+            raise self._lost(str(error)) from error
+        finally:
+            post.over = True
+            self._work.unpark_all()
         if self._posts.get(post.id) is post:
             del self._posts[post.id]
 
