@@ -21,7 +21,7 @@ from mcptrio.supervision.report import (
     StartFailed,
     SupervisorStatistics,
 )
-from mcptrio.supervision.timers import Timers
+from mcptrio.timers import Timers
 
 _logger = logging.getLogger(__name__)
 

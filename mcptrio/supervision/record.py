@@ -9,7 +9,7 @@ from typing import Protocol
 
 from mcptrio.supervision.child import ChildInfo, ChildSpec, ChildState, Restart
 from mcptrio.supervision.report import Down
-from mcptrio.supervision.timers import Timer
+from mcptrio.timers import Timer
 
 
 class Body(Protocol):

@@ -9,7 +9,7 @@ import weakref
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcptrio.supervision.timers import Timer, Timers
+from mcptrio.timers import Timer, Timers
 
 
 def due(timers: Timers[str], now: float) -> list[str]:
