@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import TypeVar, Unpack
 
 import trio
@@ -274,6 +275,13 @@ class Catalog:
     def could_serve(self, uri: str) -> bool:
         """Whether the URI is a resource, fits a template or fits a source's pattern. Runs no handler."""
         return self.offers(uri) or any(pattern.match(uri) is not None for pattern in self._patterns.values())
+
+    def could_serve_below(self, beginning: str) -> bool:
+        """Whether a URI that begins so may be served, as far as beginnings tell. Linear in resources where none fits."""
+        templates = (template.uri_template for template in self._templates.values())
+        return any(one.could_begin(beginning) for one in chain(self._patterns.values(), templates)) or any(
+            uri.startswith(beginning) for uri in self._resources
+        )
 
     def offers(self, uri: str) -> bool:
         """Whether the URI is a resource or fits a template, so that reading it runs a handler."""

@@ -75,6 +75,11 @@ class UriTemplate:
     def __repr__(self) -> str:
         return f"UriTemplate({self.text!r})"
 
+    def could_begin(self, beginning: str) -> bool:
+        """Whether a URI that begins so could match, as far as what stands before the first variable can tell."""
+        literal = self.text.partition("{")[0]
+        return literal.startswith(beginning) or (bool(self.variables) and beginning.startswith(literal))
+
     def match(self, uri: str) -> dict[str, str] | None:
         """The variables for which the template expands to this URI, the absent ones left out; None if
         none.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 
 from msgspec import Struct
 
 from mcptrio.live.allowance import Allowance
 from mcptrio.live.change import Entry
-from mcptrio.live.policy import Policy
+from mcptrio.live.policy import CONFLATE, Policy
 from mcptrio.live.waiting import InOrder, Newest, Waiting
 from mcptrio.live.weight import Weighed
 
@@ -38,106 +37,53 @@ class Gap(Struct, frozen=True):
     reason: str
 
 
-class DeliveriesStatistics(Struct, frozen=True):
-    """How many entries wait, how many were merged into newer ones, and how many were given up, in how many gaps."""
-
-    waiting: int
-    merged: int
-    given_up: int
-    gaps: int
-
-
 class Deliveries:
     """What waits for one subscription, as its policy will have it. Sans-IO; times are the `now` of callers, in seconds.
 
     Everything is put in by rising offset, and told by rising offset, each with the offset told before it. What was put in is
     told, or made old by a newer change of its URI where the policy merges, or is within a gap that is told: nothing else
     happens to it, and nothing happens twice. When more waits than the allowance has, all that waits for this
-    subscription becomes one gap. Who comes back is put in front of what happens meanwhile by `hold`, `replay`, `release`.
+    subscription becomes one gap.
 
     An entry is kept as it is given: where no data is told, give one without it.
     """
 
-    __slots__ = (
-        "_allowance",
-        "_closed",
-        "_gap",
-        "_gaps",
-        "_given_up",
-        "_held",
-        "_merged",
-        "_newest",
-        "_told",
-        "_waiting",
-    )
+    __slots__ = ("_allowance", "_closed", "_gap", "_policy", "_told", "_waiting", "newest")
 
     def __init__(self, policy: Policy, offset: int, allowance: Allowance) -> None:
+        """All up to `offset` is told, or is nothing to the subscription."""
         self._allowance = allowance
-        self._waiting: Waiting = Newest(policy) if policy.merges else InOrder()
+        self._policy = policy
+        self._waiting: Waiting | None = None
+        """None while nothing waits: there may be a hundred thousand subscriptions, most of them at rest."""
         self._told = offset
-        self._newest = offset
+        self.newest = offset
         """Up to here everything was told, waits, or is in the gap."""
         self._gap: tuple[int, str] | None = None
         """Up to which offset there is a gap that is yet to be told, and why."""
-        self._held: deque[Weighed] | None = None
-        """What happens while replaying; None at other times."""
-        self._merged = self._given_up = self._gaps = 0
         self._closed = False
 
     def put(self, item: Weighed, now: float) -> bool:
-        """Take a change that has just happened. True if `due` has become earlier by it.
+        """Take a change. True if `due` has become earlier by it.
 
         One that is not newer than all before it is known already: nothing happens.
         """
-        if self._held is None:
-            return self._add(item, now)
-        newest = self._held[-1].entry.offset if self._held else self._newest
-        if not self._closed and item.entry.offset > newest:
-            self._held.append(item)
-            self._allowance.take(item)
-            if self._allowance.is_exceeded:
-                return self.give_up(item.entry.offset, PENDING)
-        return False
-
-    def _add(self, item: Weighed, now: float) -> bool:
         offset = item.entry.offset
-        if self._closed or offset <= self._newest:
+        if self._closed or offset <= self.newest:
             return False
-        before = self.due()
-        self._newest = offset
+        self.newest = offset
+        waiting = self._waiting
+        is_first = False
+        if waiting is None:
+            waiting = self._waiting = Newest(self._policy) if self._policy.merges else InOrder()
+            is_first = self._gap is None
         self._allowance.take(item)
-        self._wait(item, now)
-        if self._allowance.is_exceeded:
-            self.give_up(offset, PENDING)
-        return self.due() < before
-
-    def _wait(self, item: Weighed, now: float) -> None:
-        old = self._waiting.add(item, now)
+        old = waiting.add(item, now)
         if old is not None:
-            self._merged += 1
-            self._allowance.give_back(old)
-
-    def hold(self) -> None:
-        """From now on let what is `put` wait behind what is going to be replayed. Called before the first `put`; idempotent."""
-        if self._held is None:
-            self._held = deque()
-
-    def replay(self, item: Weighed, now: float) -> bool:
-        """Take a change of history, by rising offset, between `hold` and `release`; it can be told at once. As `put`."""
-        return self._add(item, now)
-
-    def release(self, now: float) -> bool:
-        """All of history until `hold` has been replayed: what was put since then follows. As `put`. Idempotent."""
-        before = self.due()
-        held, self._held = self._held, None
-        for item in held or ():
-            if item.entry.offset > self._newest:
-                self._newest = item.entry.offset
-                self._wait(item, now)
-            else:
-                # It was in history already.
-                self._allowance.give_back(item)
-        return self.due() < before
+            self._allowance.merged(old)
+        if self._allowance.is_exceeded:
+            return self.give_up(offset, PENDING) or is_first
+        return is_first
 
     def give_up(self, offset: int, reason: str) -> bool:
         """Make everything that waits, and all up to an offset, one gap, which is told next. As `put`.
@@ -147,25 +93,22 @@ class Deliveries:
         if self._closed:
             return False
         before = self.due()
-        if self._held:
-            offset = max(offset, self._held[-1].entry.offset)
-        self._newest = max(self._newest, offset)
-        self._given_up += self._forget()
+        self.newest = max(self.newest, offset)
+        if self._waiting is not None:
+            self._allowance.given_up(self._waiting.clear())
+            self._waiting = None
         if self._gap is None:
-            self._gaps += 1
-            self._gap = self._newest, reason
+            self._allowance.tally.gaps[reason] += 1
+            self._gap = self.newest, reason
         else:
-            self._gap = self._newest, self._gap[1]
+            self._gap = self.newest, self._gap[1]
         return self.due() < before
 
-    def _forget(self) -> int:
-        items = self._waiting.clear()
-        if self._held is not None:
-            items += self._held
-            self._held.clear()
-        for item in items:
-            self._allowance.give_back(item)
-        return len(items)
+    def restart(self, offset: int) -> bool:
+        """The numbers have begun anew, and are at an offset: everything that waits becomes one gap up to there. As `put`."""
+        self.newest = offset
+        self._gap = None
+        return self.give_up(offset, RESTARTED)
 
     def take(self, now: float) -> Told | Gap | None:
         """What is to be told next, which counts as told from now on; None while nothing is due."""
@@ -173,26 +116,37 @@ class Deliveries:
         if self._gap is not None:
             (self._told, reason), self._gap = self._gap, None
             return Gap(self._told, prev, reason)
-        item = self._waiting.pop(now)
+        waiting = self._waiting
+        item = None if waiting is None else waiting.pop(now)
         if item is None:
             return None
+        if not waiting:
+            self._waiting = None
         self._allowance.give_back(item)
         self._told = item.entry.offset
         return Told(item.entry, prev)
 
+    def hurry(self) -> None:
+        """From now on everything is due at once, whatever the policy says: the end is near."""
+        if self._policy.merges:
+            self._policy = CONFLATE
+        if self._waiting is not None:
+            self._waiting.hurry()
+
     def due(self) -> float:
         """When there is something to take: a time that may have passed, or infinity while nothing waits for its time."""
-        return -math.inf if self._gap is not None else self._waiting.due()
+        if self._gap is not None:
+            return -math.inf
+        return math.inf if self._waiting is None else self._waiting.due()
 
     def close(self) -> None:
         """Forget everything; nothing is taken in or told from now on. Synchronous and idempotent."""
         self._closed = True
         self._gap = None
-        self._forget()
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            for item in waiting.clear():
+                self._allowance.give_back(item)
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._held or ())
-
-    def statistics(self) -> DeliveriesStatistics:
-        """A snapshot of the counters."""
-        return DeliveriesStatistics(len(self), self._merged, self._given_up, self._gaps)
+        return 0 if self._waiting is None else len(self._waiting)

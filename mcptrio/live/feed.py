@@ -44,6 +44,9 @@ class Feed:
     Reports arrive in the order in which they were made. A report waits while the channel is full, so a
     source that is faster than the hub is slowed and nothing is dropped; if the wait is cancelled, that
     change was not reported. The feed outlives the source's task, and so does the checkpoint.
+
+    What goes with a report is that of a `Change`, which says by a `TypeError` what cannot. Metadata are copied, one level deep;
+    data are not, and belong to everybody from then on.
     """
 
     __slots__ = (
@@ -143,25 +146,47 @@ class Feed:
             callback(change)
 
     async def created(
-        self, uri: str, *, data: object = None, event_id: str | None = None, checkpoint: object = UNSET
+        self,
+        uri: str,
+        *,
+        data: object = None,
+        metadata: Mapping[str, object] | None = None,
+        event_id: str | None = None,
+        checkpoint: object = UNSET,
     ) -> None:
         """Report that a resource came to be."""
-        await self.report(self._change(uri, CREATED, data, event_id), checkpoint=checkpoint)
+        await self.report(self._change(uri, CREATED, data, metadata, event_id), checkpoint=checkpoint)
 
     async def updated(
-        self, uri: str, *, data: object = None, event_id: str | None = None, checkpoint: object = UNSET
+        self,
+        uri: str,
+        *,
+        data: object = None,
+        metadata: Mapping[str, object] | None = None,
+        event_id: str | None = None,
+        checkpoint: object = UNSET,
     ) -> None:
         """Report that a resource reads differently now."""
-        await self.report(self._change(uri, UPDATED, data, event_id), checkpoint=checkpoint)
+        await self.report(self._change(uri, UPDATED, data, metadata, event_id), checkpoint=checkpoint)
 
     async def deleted(
-        self, uri: str, *, data: object = None, event_id: str | None = None, checkpoint: object = UNSET
+        self,
+        uri: str,
+        *,
+        data: object = None,
+        metadata: Mapping[str, object] | None = None,
+        event_id: str | None = None,
+        checkpoint: object = UNSET,
     ) -> None:
         """Report that a resource is gone."""
-        await self.report(self._change(uri, DELETED, data, event_id), checkpoint=checkpoint)
+        await self.report(self._change(uri, DELETED, data, metadata, event_id), checkpoint=checkpoint)
 
-    def _change(self, uri: str, kind: str, data: object, event_id: str | None) -> Change:
-        return Change(uri=uri, kind=kind, data=data, event_id=event_id, source=self.name)
+    def _change(
+        self, uri: str, kind: str, data: object, metadata: Mapping[str, object] | None, event_id: str | None
+    ) -> Change:
+        # A copy: what the source does to its own later is none of the change's. What is no mapping is refused there.
+        given = dict(metadata) if isinstance(metadata, Mapping) else metadata
+        return Change(uri=uri, kind=kind, data=data, metadata=given, event_id=event_id, source=self.name)
 
     @property
     def checkpoint(self) -> object | None:

@@ -43,7 +43,7 @@ class Filter:
     and an `in` of one value; 1 and 1.0. Filters with equal keys match the same changes.
     """
 
-    __slots__ = ("_test", "key", "nodes", "uses_data")
+    __slots__ = ("__weakref__", "_test", "key", "nodes", "uses_data")
 
     def __init__(self, key: Hashable, test: _Test, *, nodes: int, uses_data: bool) -> None:
         self._test = test

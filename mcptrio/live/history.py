@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from itertools import islice
 
 from msgspec import Struct
 
 from mcptrio.live.cursor import Cursor, InvalidCursor
 from mcptrio.live.deliveries import HISTORY, RESTARTED
+from mcptrio.live.selector import Selector
 from mcptrio.live.weight import Weighed
 
 MOST = 10_000
@@ -20,17 +21,22 @@ MOST_BYTES = 64 * 1024 * 1024
 MAX_AGE = 3600.0
 """How long each is kept, in seconds."""
 
+LOOKS = 4_096
+"""How long forgotten URIs are looked through before it is said that something may be missing: one look at each."""
+
+_MATCHING = 32
+"""What holding a pattern against a URI costs, in looks."""
+
 
 class Missed(Struct, frozen=True):
-    """What somebody has missed who comes back with a cursor.
+    """Where somebody goes on who comes back with a cursor.
 
-    `offset` is where the numbers that they are told go on from, `entries` what follows, in order. Where something is not kept
-    any more, `reason` says why, and the gap goes from `offset` to `gap`.
+    `offset` is where the numbers that they are told go on from. Everything after `position` is kept, and to be looked
+    through. Where something before it is missing, `reason` says why.
     """
 
     offset: int
-    entries: list[Weighed]
-    gap: int | None = None
+    position: int
     reason: str = ""
 
 
@@ -60,6 +66,8 @@ class History:
         self._most_bytes = most_bytes
         self._max_age = max_age
         self._kept: deque[_Kept] = deque()
+        self._forgotten: OrderedDict[str, int] = OrderedDict()
+        """The last change of each URI among those that are not kept any more, as many as may be kept."""
         self.restart(epoch, offset)
 
     def restart(self, epoch: str, offset: int = 0) -> None:
@@ -69,7 +77,10 @@ class History:
         """Everything after this offset is kept."""
         self.bytes = 0
         """What is kept takes so much."""
+        self._known = offset
+        """Every URI that has changed after this offset is kept, or among the forgotten."""
         self._kept.clear()
+        self._forgotten.clear()
 
     @property
     def offset(self) -> int:
@@ -105,32 +116,56 @@ class History:
             self._forget_oldest()
 
     def _forget_oldest(self) -> None:
-        self.bytes -= self._kept.popleft().item.weight
+        item = self._kept.popleft().item
+        self.bytes -= item.weight
         self.floor += 1
+        uri = item.entry.change.uri
+        self._forgotten[uri] = item.entry.offset
+        self._forgotten.move_to_end(uri)
+        if len(self._forgotten) > self._most:
+            self._known = self._forgotten.popitem(last=False)[1]
 
-    def since(self, offset: int, now: float) -> tuple[bool, list[Weighed]]:
-        """Whether everything after an offset is still kept, and what of it is, in order. Its cost is that of the answer.
+    def after(self, offset: int, most: int) -> list[Weighed]:
+        """The first changes after an offset, in order, at most so many. There is none for one that is before `floor`."""
+        if offset < self.floor:
+            return []
+        start = offset - self.floor
+        if start < len(self._kept) // 2:
+            return [kept.item for kept in islice(self._kept, start, start + most)]
+        newest_first = islice(reversed(self._kept), max(0, self.offset - offset))
+        return [kept.item for kept in newest_first][-most:][::-1]
 
-        Raises:
-            InvalidCursor: there is no change of that offset yet.
-        """
-        if offset > self.offset:
-            raise InvalidCursor(str(Cursor(self.epoch, offset)))
-        self.expire(now)
-        newest_first = islice(reversed(self._kept), min(self.offset - offset, len(self._kept)))
-        entries = [kept.item for kept in newest_first]
-        entries.reverse()
-        return offset >= self.floor, entries
+    def missed(self, cursor: Cursor, selector: Selector, now: float, looks: int = LOOKS) -> Missed:
+        """Where somebody goes on who had all changes up to a cursor, and wants those that a selector selects.
 
-    def missed(self, cursor: Cursor, now: float) -> Missed:
-        """What has changed after a cursor, and what of that is not known any more.
+        Of what is not kept any more it is known for a while which URIs have changed, so that who cares for others has
+        missed nothing. `looks` bounds how long that is looked for.
 
         Raises:
             InvalidCursor: it is one that was not given out yet.
         """
         if cursor.epoch != self.epoch:
-            return Missed(self.offset, [], self.offset, RESTARTED)
-        complete, entries = self.since(cursor.offset, now)
-        if complete:
-            return Missed(cursor.offset, entries)
-        return Missed(cursor.offset, entries, self.floor, HISTORY)
+            return Missed(self.offset, self.offset, RESTARTED)
+        if cursor.offset > self.offset:
+            raise InvalidCursor(str(cursor))
+        self.expire(now)
+        if cursor.offset >= self.floor:
+            return Missed(cursor.offset, cursor.offset)
+        reason = HISTORY if self.is_lost(cursor.offset, selector, looks) else ""
+        return Missed(cursor.offset, self.floor, reason)
+
+    def is_lost(self, offset: int, selector: Selector, looks: int = LOOKS) -> bool:
+        """Whether a change after an offset that a selector selects may be among those that are not kept any more."""
+        if offset < self._known:
+            return True
+        if selector.is_exact:
+            return self._forgotten.get(selector.pattern, 0) > offset
+        # The last forgotten ones first, and not too many: this is one step.
+        for uri, last in reversed(self._forgotten.items()):
+            if last <= offset:
+                return False
+            fits = uri.startswith(selector.beginning)
+            looks -= _MATCHING if fits else 1
+            if looks < 0 or (fits and selector.matches(uri)):
+                return True
+        return False

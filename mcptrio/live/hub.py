@@ -10,13 +10,18 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from types import MappingProxyType
 
+import trio
 from msgspec import Struct
 
+from mcptrio.live.allowance import Allowance
 from mcptrio.live.change import CREATED, DELETED, Change, Entry
 from mcptrio.live.outbox import Outbox
+from mcptrio.live.selections import Selections
+from mcptrio.live.selector import Selector
+from mcptrio.live.terms import Terms
 from mcptrio.live.uri import check_uri
 from mcptrio.log import get_logger
 
@@ -28,6 +33,11 @@ MEMBERSHIP: Hashable = object()
 
 
 _log = get_logger("mcptrio.live")
+
+
+def _now() -> float:
+    # What is published outside of a run is history to nobody: `begin_run` forgets it.
+    return trio.current_time() if trio.lowlevel.in_trio_run() else 0.0
 
 
 class HubStatistics(Struct, frozen=True):
@@ -49,12 +59,14 @@ class Hub:
     order in which they were published.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = _now) -> None:
+        """`clock` tells the time in seconds, to those who subscribe with `select`."""
         self.epoch = secrets.token_hex(8)
         self.offset = 0
         self.changes = 0
         """Rises with everything that changes the index: two equal figures mean an unchanged index."""
         self._interested: list[Callable[[str, bool], None]] = []
+        self._selected: list[Callable[[Selector, bool], None]] = []
         self._watching: list[Callable[[Entry], None]] = []
         self._outboxes: dict[str, dict[Outbox, None]] = {}
         self._uris: dict[Outbox, set[str]] = {}
@@ -64,6 +76,7 @@ class Hub:
         self.matched = 0
         self._conflated = 0
         self._subscriptions = 0
+        self.selections = Selections(clock, self._tell_selection)
 
     def publish(self, change: Change) -> Entry | None:
         """Number a change and put it into the outbox of everyone who asked for its URI.
@@ -93,6 +106,7 @@ class Hub:
             self.matched += len(outboxes)
             for outbox in tuple(outboxes):
                 self._conflated += outbox.send_nowait(change.uri, entry)
+        self.matched += self.selections.publish(entry)
         if change.kind in (CREATED, DELETED):
             for outbox in tuple(self._membership):
                 outbox.send_nowait(MEMBERSHIP, entry)
@@ -148,6 +162,7 @@ class Hub:
         Synchronous and idempotent.
         """
         outbox.close()
+        self.selections.leave(outbox)
         self._membership.pop(outbox, None)
         for uri in self._uris.pop(outbox, ()):
             self._remove(uri, outbox)
@@ -160,6 +175,16 @@ class Hub:
         if not outboxes:
             del self._outboxes[uri]
             self._tell(uri, False)
+
+    def select(self, outbox: Outbox, asked: Sequence[Terms], allowance: Allowance) -> list[dict[str, object]]:
+        """Begin subscriptions by selector, filter and policy, all or none; returns what their acknowledgements say.
+
+        As `Selections.subscribe`; `leave` ends them.
+
+        Raises:
+            InvalidCursor: one of them has a cursor that was not given out yet.
+        """
+        return self.selections.subscribe(outbox, asked, allowance, self.epoch, self.offset)
 
     def watch_changes(self, callback: Callable[[Entry], None]) -> None:
         """Have `callback` called with every change once it is numbered, before any outbox hears of it.
@@ -175,6 +200,21 @@ class Hub:
         Synchronously, within the step that subscribes or leaves. What it raises is logged and goes no further.
         """
         self._interested.append(callback)
+
+    def watch_selections(self, callback: Callable[[Selector, bool], None]) -> None:
+        """Have `callback` called when a selector gets its first subscription by `select`, and when it loses its last.
+
+        As `watch_interest`, which is not told of those.
+        """
+        self._selected.append(callback)
+
+    def _tell_selection(self, selector: Selector, wanted: bool) -> None:
+        self.changes += 1
+        for callback in self._selected:
+            try:
+                callback(selector, wanted)
+            except Exception:
+                _log.exception("somebody who watches interest failed", selector=selector.text)
 
     def _tell(self, uri: str, wanted: bool) -> None:
         for callback in self._interested:
@@ -199,11 +239,17 @@ class Hub:
                 self._outboxes.setdefault(uri, {})[outbox] = None
         self._subscriptions = sum(map(len, self._uris.values()))
         self.changes += 1
+        self.selections.rebuild(self.epoch, self.offset)
+
+    def begin_run(self) -> None:
+        """Another run of the program begins, with a clock of its own: forget what was kept by the former one."""
+        self.selections.restart(self.epoch, self.offset)
 
     def remind(self, outbox: Outbox) -> None:
         """Deliver every URI that an outbox is subscribed to, as if it had changed: something may have been missed."""
         for uri in self._uris.get(outbox, ()):
             outbox.send_nowait(uri)
+        self.selections.remind(outbox)
 
     def subscribers(self, uri: str) -> tuple[Outbox, ...]:
         """Who is told of a URI; empty for one that nobody watches."""

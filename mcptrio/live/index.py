@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 from mcptrio.live.reading import Reading
 from mcptrio.live.selector import Selector
 
 Item = TypeVar("Item", bound=Hashable)
+
+
+class _Several(dict[Item, None]):
+    """The items under one selector, in order, where there is more than one. One alone stands for itself, as most do."""
+
+    __slots__ = ()
 
 
 class _Node(Generic[Item]):
@@ -20,7 +26,7 @@ class _Node(Generic[Item]):
         self.part = part
         """A literal or a wildcard; nothing at the root."""
         self.parent = parent
-        self.items: dict[Item, None] | None = None
+        self.items: Item | _Several[Item] | None = None
         """Of the patterns that end here."""
         self.literals: dict[str, _Node[Item]] | None = None
         """By their first character, which no two have in common."""
@@ -61,25 +67,7 @@ class _Node(Generic[Item]):
         upper.literals = {self.part[0]: self}
         return upper
 
-    def prune(self) -> None:
-        """Take away what serves nothing any more, from this node upwards."""
-        node = self
-        while node.items is None and node.literals is None and node.wildcards is None:
-            parent = node.parent
-            if parent is None:
-                return
-            if node.part[0] == "{":
-                assert parent.wildcards is not None
-                del parent.wildcards[node.part]
-                parent.wildcards = parent.wildcards or None
-            else:
-                assert parent.literals is not None
-                del parent.literals[node.part[0]]
-                parent.literals = parent.literals or None
-            node = parent
-        node._join()
-
-    def _join(self) -> None:
+    def join(self) -> None:
         """Undo a split that parts nothing any more."""
         parent = self.parent
         if (
@@ -98,6 +86,32 @@ class _Node(Generic[Item]):
         parent.literals[child.part[0]] = child
 
 
+def _prune(idle: Iterable[_Node[Item]]) -> None:
+    """Take away what serves nothing any more, from these nodes upwards.
+
+    What is left is joined at last, once: each join makes a text, and most would be made for nothing while others go.
+    """
+    left: dict[_Node[Item], None] = {}
+    for node in idle:
+        while node.items is None and node.literals is None and node.wildcards is None:
+            parent = node.parent
+            if parent is None:
+                break
+            node.parent = None
+            if node.part[0] == "{":
+                assert parent.wildcards is not None
+                del parent.wildcards[node.part]
+                parent.wildcards = parent.wildcards or None
+            else:
+                assert parent.literals is not None
+                del parent.literals[node.part[0]]
+                parent.literals = parent.literals or None
+            node = parent
+        left[node] = None
+    for node in left:
+        node.join()
+
+
 def _shared(one: str, other: str) -> int:
     """How many characters two texts begin with alike. By halving: slices are compared in C."""
     low, high = 0, min(len(one), len(other))
@@ -108,6 +122,33 @@ def _shared(one: str, other: str) -> int:
         else:
             high = middle - 1
     return low
+
+
+def _has(items: Item | _Several[Item] | None, item: Item) -> bool:
+    return item in items if isinstance(items, _Several) else items == item
+
+
+def _with(items: Item | _Several[Item] | None, item: Item) -> Item | _Several[Item]:
+    if items is None:
+        return item
+    if not isinstance(items, _Several):
+        items = _Several({items: None})
+    items[item] = None
+    return items
+
+
+def _without(items: Item | _Several[Item] | None, item: Item) -> Item | _Several[Item] | None:
+    if not isinstance(items, _Several):
+        return None
+    del items[item]
+    return next(iter(items)) if len(items) == 1 else items
+
+
+def _gather(items: Item | _Several[Item] | None, found: list[Item]) -> None:
+    if isinstance(items, _Several):
+        found.extend(items)
+    elif items is not None:
+        found.append(items)
 
 
 def _fitting(literals: dict[str, _Node[Item]], reading: Reading, places: int) -> Iterable[_Node[Item]]:
@@ -128,13 +169,13 @@ class SelectorIndex(Generic[Item]):
     at which that may be: so it costs what fits, not what is in the index, and no pattern makes it try anything twice.
     At worst, if all patterns fit but for their ends, it is linear in them. Selectors of equal `pattern` are one.
 
-    Synchronous and complete; nothing of what was removed stays.
+    Synchronous and complete; nothing of what was removed stays. An item is anything but None.
     """
 
     def __init__(self) -> None:
         self.steps = 0
         """How many nodes of the tree were looked at since the beginning."""
-        self._exact: dict[str, dict[Item, None]] = {}
+        self._exact: dict[str, Item | _Several[Item]] = {}
         self._root: _Node[Item] = _Node("", None)
         self._ends: dict[str, _Node[Item]] = {}
         """The node at which each pattern ends."""
@@ -146,53 +187,87 @@ class SelectorIndex(Generic[Item]):
 
     def add(self, selector: Selector, item: Item) -> bool:
         """Have an item found for all URIs that a selector matches. True if it was not before. Idempotent."""
-        items = self._items(selector)
-        if item in items:
-            return False
-        items[item] = None
+        pattern = selector.pattern
+        if selector.is_exact:
+            known = self._exact.get(pattern)
+            if _has(known, item):
+                return False
+            self._exact[pattern] = _with(known, item)
+        else:
+            node = self._ends.get(pattern)
+            if node is None:
+                node = self._ends[pattern] = self._grow(selector)
+            elif _has(node.items, item):
+                return False
+            node.items = _with(node.items, item)
         self._count += 1
         return True
 
-    def _items(self, selector: Selector) -> dict[Item, None]:
-        pattern = selector.pattern
-        if selector.is_exact:
-            return self._exact.setdefault(pattern, {})
-        node = self._ends.get(pattern)
-        if node is None:
-            node = self._root
-            for part in selector.parts:
-                node = node.with_wildcard(part) if part[0] == "{" else node.with_literal(part)
-            self._ends[pattern] = node
-        if node.items is None:
-            node.items = {}
-        return node.items
+    def _grow(self, selector: Selector) -> _Node[Item]:
+        node = self._root
+        for part in selector.parts:
+            node = node.with_wildcard(part) if part[0] == "{" else node.with_literal(part)
+        return node
+
+    def has(self, selector: Selector) -> bool:
+        """Whether there is any item under a selector."""
+        return selector.pattern in (self._exact if selector.is_exact else self._ends)
 
     def remove(self, selector: Selector, item: Item) -> bool:
         """Undo `add`. True if there was something to undo. Idempotent."""
-        pattern = selector.pattern
-        if selector.is_exact:
+        before = self._count
+        self.remove_all(((selector, item),))
+        return self._count < before
+
+    def remove_all(self, pairs: Iterable[tuple[Selector, Item]]) -> list[Selector]:
+        """Undo `add` for many, in one step, which costs less than one by one. Idempotent.
+
+        Returns the selectors under which there is nothing any more.
+        """
+        gone: list[Selector] = []
+        idle: list[_Node[Item]] = []
+        exact, ends = self._exact, self._ends
+        for selector, item in pairs:
+            pattern = selector.pattern
             node = None
-            items = self._exact.get(pattern)
-        else:
-            node = self._ends.get(pattern)
-            items = None if node is None else node.items
-        if items is None or item not in items:
-            return False
-        del items[item]
-        self._count -= 1
-        if items:
-            return True
-        if node is None:
-            del self._exact[pattern]
-        else:
-            node.items = None
-            del self._ends[pattern]
-            node.prune()
-        return True
+            if selector.is_exact:
+                items = exact.get(pattern)
+            else:
+                node = ends.get(pattern)
+                items = None if node is None else node.items
+            if items is item:  # alone, as most are
+                rest = None
+            elif _has(items, item):
+                rest = _without(items, item)
+            else:
+                continue
+            self._count -= 1
+            if node is not None:
+                node.items = rest
+                if rest is None:
+                    del ends[pattern]
+                    idle.append(node)
+                    gone.append(selector)
+            elif rest is None:
+                del exact[pattern]
+                gone.append(selector)
+            else:
+                exact[pattern] = rest
+        _prune(idle)
+        return gone
+
+    def groups(self) -> Iterator[tuple[Item, int]]:
+        """For each pattern one of its items, and how many it has. Not to be kept while items come and go."""
+        for items in (*self._exact.values(), *(node.items for node in self._ends.values())):
+            if isinstance(items, _Several):
+                yield next(iter(items)), len(items)
+            elif items is not None:
+                yield items, 1
 
     def matching(self, uri: str) -> list[Item]:
         """The items whose selector matches a URI, once for each such selector; those of one selector as they were added."""
-        found = list(self._exact.get(uri, ()))
+        found: list[Item] = []
+        _gather(self._exact.get(uri), found)
         if self._ends:
             self._walk(Reading(uri), found)
         return found
@@ -203,7 +278,7 @@ class SelectorIndex(Generic[Item]):
             node, places = pending.pop()
             self.steps += 1
             if node.items is not None and places & reading.end:
-                found.extend(node.items)
+                _gather(node.items, found)
             if node.wildcards is not None:
                 for wildcard, child in node.wildcards.items():
                     reached = reading.after_wildcard(places, wildcard)

@@ -49,7 +49,7 @@ class Pump:
 
     def _publish(self, change: Change) -> int:
         """Publish one change; returns what it cost, in outboxes that were filled."""
-        before = self._hub.matched
+        before = self._hub.matched + self._hub.selections.spent
         try:
             self._hub.publish(change)
         except Exception as error:
@@ -61,7 +61,7 @@ class Pump:
                     callback(change, error)
                 except Exception:
                     _log.exception("somebody who is told of changes set aside failed", uri=change.uri)
-        return 32 + self._hub.matched - before
+        return 32 + self._hub.matched + self._hub.selections.spent - before
 
     def on_set_aside(self, callback: Callable[[Change, Exception], None]) -> None:
         """Have `callback` called for each change that the hub could not publish, with the reason.

@@ -46,6 +46,11 @@ class Selector:
     is_exact: bool
     """Whether it selects one URI, of whatever kind it is: it has no wildcard."""
 
+    @property
+    def beginning(self) -> str:
+        """What all that is selected begins with, as far as there is no wildcard."""
+        return "" if self.parts[0][0] == "{" else self.parts[0]
+
     def matches(self, uri: str) -> bool:
         """Whether a URI is selected. Never raises; its time is bounded by the length of the selector."""
         if self.is_exact:

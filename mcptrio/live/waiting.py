@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from typing import Protocol
 
-from mcptrio.live.policy import Policy
+from mcptrio.live.policy import CONFLATE, Policy
 from mcptrio.live.weight import Weighed
 
 
@@ -22,6 +22,9 @@ class Waiting(Protocol):
     def clear(self) -> list[Weighed]:
         """Take out everything."""
 
+    def hurry(self) -> None:
+        """From now on nothing waits for its time."""
+
     def due(self) -> float:
         """When `pop` has something: a time that may have passed, or infinity while nothing waits."""
 
@@ -31,27 +34,38 @@ class Waiting(Protocol):
 class InOrder:
     """All items, in order."""
 
-    __slots__ = ("_items",)
+    __slots__ = ("_first", "_last")
 
     def __init__(self) -> None:
-        self._items: deque[Weighed] = deque()
+        # Two lists instead of a deque, which takes half a kilobyte for a single item.
+        self._first: list[Weighed] = []
+        """The older ones, the oldest last."""
+        self._last: list[Weighed] = []
+        """The newer ones, the newest last."""
 
     def add(self, item: Weighed, now: float) -> None:
-        self._items.append(item)
+        self._last.append(item)
 
     def pop(self, now: float) -> Weighed | None:
-        return self._items.popleft() if self._items else None
+        if not self._first:
+            self._first, self._last = self._last, self._first
+            self._first.reverse()
+        return self._first.pop() if self._first else None
 
     def clear(self) -> list[Weighed]:
-        items = list(self._items)
-        self._items.clear()
+        items = [*reversed(self._first), *self._last]
+        self._first.clear()
+        self._last.clear()
         return items
 
+    def hurry(self) -> None:
+        pass
+
     def due(self) -> float:
-        return -math.inf if self._items else math.inf
+        return -math.inf if self._first or self._last else math.inf
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._first) + len(self._last)
 
 
 class Newest:
@@ -67,9 +81,10 @@ class Newest:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._round: OrderedDict[str, Weighed] = OrderedDict()
-        self._next: OrderedDict[str, Weighed] = OrderedDict()
-        self._put_off: set[str] = set()
+        # Most often a single item waits: what only several need is made when they come.
+        self._next: dict[str, Weighed] = {}
+        self._round: OrderedDict[str, Weighed] | None = None
+        self._put_off: set[str] | None = None
         """URIs whose older waiting item has taken the place of one in a round."""
         self._first_at = self._last_at = 0.0
 
@@ -79,27 +94,37 @@ class Newest:
             self._first_at = now
         self._last_at = now
         old = self._next.pop(uri, None)
-        if old is None and uri in self._round and uri not in self._put_off:
-            old = self._round.pop(uri)
-            self._put_off.add(uri)
+        if old is None and self._round and uri in self._round:
+            if self._put_off is None:
+                self._put_off = set()
+            if uri not in self._put_off:
+                old = self._round.pop(uri)
+                self._put_off.add(uri)
         self._next[uri] = item
         return old
 
     def pop(self, now: float) -> Weighed | None:
-        if not self._round:
-            if now < self.due():
-                return None
-            self._round, self._next = self._next, self._round
-        uri, item = self._round.popitem(last=False)
-        self._put_off.discard(uri)
+        if self._round:
+            uri, item = self._round.popitem(last=False)
+        elif now < self.due():
+            return None
+        elif len(self._next) == 1:
+            uri, item = self._next.popitem()
+        else:
+            self._round, self._next = OrderedDict(self._next), {}
+            uri, item = self._round.popitem(last=False)
+        if self._put_off:
+            self._put_off.discard(uri)
         return item
 
     def clear(self) -> list[Weighed]:
-        items = [*self._round.values(), *self._next.values()]
-        self._round.clear()
+        items = [*(self._round or {}).values(), *self._next.values()]
         self._next.clear()
-        self._put_off.clear()
+        self._round = self._put_off = None
         return items
+
+    def hurry(self) -> None:
+        self._policy = CONFLATE
 
     def due(self) -> float:
         if self._round:
@@ -109,4 +134,4 @@ class Newest:
         return min(self._last_at + self._policy.window, self._first_at + self._policy.max_wait)
 
     def __len__(self) -> int:
-        return len(self._round) + len(self._next)
+        return len(self._next) + (len(self._round) if self._round else 0)

@@ -11,7 +11,7 @@ from msgspec import Struct
 from mcptrio.live.change import Entry
 
 ENTRY_BYTES = 512
-"""What every entry takes beside its URI, event id and data: itself, its change, time and number, its place in a queue."""
+"""What every entry takes beside its URI, event id, data and metadata: itself, its change, time and number, its place in a queue."""
 
 MOST = 1 << 30
 """The weight at which counting ends, in bytes: whatever data is, weighing it ends."""
@@ -30,9 +30,9 @@ def _parts(value: object) -> Iterable[object]:
 
 
 def weigh(entry: Entry) -> int:
-    """About how many bytes an entry keeps in memory: a constant, and what Python says that its URI, event id and data take.
+    """About how many bytes an entry keeps in memory: a constant, and what Python says that its URI, event id, data and metadata take.
 
-    Of the data, what is in dicts, lists, tuples, sets, structs and attributes counts, each object once, however they
+    Of the last two, what is in dicts, lists, tuples, sets, structs and attributes counts, each object once, however they
     are nested and whether or not others hold it too; so it is rather too much than too little. Time is linear in the number
     of those objects, not in the length of strings. At `MOST` it ends.
     """
@@ -40,9 +40,9 @@ def weigh(entry: Entry) -> int:
     total = ENTRY_BYTES + sys.getsizeof(change.uri)
     if change.event_id is not None:
         total += sys.getsizeof(change.event_id)
-    if change.data is None:
+    waiting = [value for value in (change.data, change.metadata) if value is not None]
+    if not waiting:
         return total
-    waiting = [change.data]
     seen = set()
     while waiting and total < MOST:
         value = waiting.pop()

@@ -12,6 +12,7 @@ from msgspec import UNSET
 
 from mcptrio.protocol.envelope import SERVER_INFO_KEY, SUBSCRIPTION_ID_KEY
 from mcptrio.protocol.errors import RpcError
+from mcptrio.protocol.extension import CHANGE_KEY
 from mcptrio.protocol.jsonrpc import RequestId, encode_error, encode_notification, encode_result
 from mcptrio.protocol.params import ProgressParams, SubscriptionFilter
 from mcptrio.protocol.questions import InputRequiredResult, LogParams
@@ -57,6 +58,10 @@ class LegacyCodec(Codec):
         """`notifications/resources/updated`."""
         return encode_notification(UPDATED, {"uri": uri})
 
+    def changed(self, uri: str, change: Object) -> bytes:
+        """The same, with what the extension adds."""
+        return encode_notification(UPDATED, {"uri": uri, "_meta": {CHANGE_KEY: change}})
+
     def list_changed(self, kind: str) -> bytes:
         """`notifications/{kind}/list_changed`."""
         return encode_notification(f"notifications/{kind}/list_changed")
@@ -87,6 +92,11 @@ class ModernCodec(Codec):
     def updated(self, uri: str, subscription: RequestId) -> bytes:
         """`notifications/resources/updated` of one listen."""
         return encode_notification(UPDATED, {"uri": uri, "_meta": {SUBSCRIPTION_ID_KEY: subscription}})
+
+    def changed(self, uri: str, change: Object, subscription: RequestId) -> bytes:
+        """The same, with what the extension adds."""
+        meta = {SUBSCRIPTION_ID_KEY: subscription, CHANGE_KEY: change}
+        return encode_notification(UPDATED, {"uri": uri, "_meta": meta})
 
     def list_changed(self, kind: str, subscription: RequestId) -> bytes:
         """`notifications/{kind}/list_changed` of one listen."""

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType, field
 
 from mcptrio.protocol.errors import Failure, RpcError
+from mcptrio.protocol.extension import SUBSCRIPTIONS_KEY
 from mcptrio.protocol.questions import Level
 from mcptrio.protocol.revision import SUPPORTED, Revision
 from mcptrio.protocol.types import ClientInfo
@@ -32,6 +33,8 @@ class RequestMeta(msgspec.Struct, frozen=True, kw_only=True):
     client_info: ClientInfo | UnsetType | None = field(default=UNSET, name=CLIENT_INFO_KEY)
     progress_token: str | int | UnsetType | None = field(default=UNSET, name="progressToken")
     log_level: Level | UnsetType | None = field(default=UNSET, name=LOG_LEVEL_KEY)
+    subscription: msgspec.Raw | UnsetType = field(default=UNSET, name=SUBSCRIPTIONS_KEY)
+    """The extension's; whatever it is, for clients that have not declared it."""
 
 
 class _Envelope(msgspec.Struct, frozen=True):

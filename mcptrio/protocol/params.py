@@ -5,8 +5,9 @@ Optional members may be null too: some clients send every member.
 
 from __future__ import annotations
 
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw, UnsetType, field
 
+from mcptrio.protocol.extension import SUBSCRIPTIONS_KEY
 from mcptrio.protocol.types import ClientInfo, Object, Wire
 
 
@@ -88,6 +89,8 @@ class SubscriptionFilter(Wire, kw_only=True):
     prompts_list_changed: bool | UnsetType = UNSET
     resources_list_changed: bool | UnsetType = UNSET
     resource_subscriptions: list[str] | UnsetType = UNSET
+    subscriptions: Raw | UnsetType = field(default=UNSET, name=SUBSCRIPTIONS_KEY)
+    """The extension's; whatever it is, for clients that have not declared it."""
 
 
 class ListenParams(Wire, kw_only=True):

@@ -61,7 +61,7 @@ _MAY_ASK = frozenset({"tools/call", "resources/read", "prompts/get"})
 """The methods that 2026-07-28 lets answer with questions. In 2025-11-25 no others need to."""
 
 Now = Callable[..., Result | None]
-"""Answers in the reader's step: (peer, id, params) -> the result, or None when it has pushed its own."""
+"""Answers in the reader's step: (peer, id, params, meta) -> the result, or None when it has pushed its own."""
 
 Later = Callable[..., Awaitable[Result]]
 """Answers as a task: (params, context, revision) -> the result."""
@@ -95,25 +95,32 @@ class Dispatch:
         self._access = Access() if access is None else access
         self._states = RequestStates(settings.state_key, settings.question_timeout)
         self._now: dict[tuple[Revision, str], Now] = {
-            (Revision.LEGACY, "ping"): lambda peer, id, params: Result(),
-            (Revision.LEGACY, "initialize"): lambda peer, id, params: handshake.initialize(peer, params),
-            (Revision.MODERN, "server/discover"): lambda peer, id, params: handshake.discover(),
-            (Revision.LEGACY, "logging/setLevel"): handshake.set_level,
-            (Revision.LEGACY, "resources/subscribe"): lambda peer, id, params: subscriptions.subscribe(
+            (Revision.LEGACY, "ping"): lambda peer, id, params, meta: Result(),
+            (Revision.LEGACY, "initialize"): lambda peer, id, params, meta: handshake.initialize(
                 peer, params
             ),
-            (Revision.LEGACY, "resources/unsubscribe"): lambda peer, id, params: subscriptions.unsubscribe(
+            (Revision.MODERN, "server/discover"): lambda peer, id, params, meta: handshake.discover(
+                meta.client_capabilities or {}
+            ),
+            (Revision.LEGACY, "logging/setLevel"): lambda peer, id, params, meta: handshake.set_level(
                 peer, params
             ),
+            (Revision.LEGACY, "resources/subscribe"): lambda peer, id, params, meta: subscriptions.subscribe(
+                peer, params, meta
+            ),
+            (
+                Revision.LEGACY,
+                "resources/unsubscribe",
+            ): lambda peer, id, params, meta: subscriptions.unsubscribe(peer, params),
             (Revision.MODERN, "subscriptions/listen"): subscriptions.listen,
         }
         for revision in Revision:
             self._now |= {
                 (revision, "tools/list"): partial(self._list_tools, offers, revision),
-                (revision, "resources/templates/list"): lambda peer, id, params: offers.list_templates(
+                (revision, "resources/templates/list"): lambda peer, id, params, meta: offers.list_templates(
                     params
                 ),
-                (revision, "prompts/list"): lambda peer, id, params: offers.list_prompts(params),
+                (revision, "prompts/list"): lambda peer, id, params, meta: offers.list_prompts(params),
             }
         self._later: dict[str, Later] = {
             "tools/call": offers.call,
@@ -186,7 +193,7 @@ class Dispatch:
                 raise RpcError.refused(Refusal.SHUTTING_DOWN, "The server is shutting down: connect again")
             now = self._now.get((revision, request.method))
             if now is not None:
-                result = now(peer, request.id, params)
+                result = now(peer, request.id, params, meta)
                 if result is not None:
                     reply.answer(*self._encode(request.id, codec, result))
                 return
@@ -305,6 +312,11 @@ class Dispatch:
 
     @staticmethod
     def _list_tools(
-        offers: Offers, revision: Revision, peer: Peer, id: RequestId, params: PageParams
+        offers: Offers,
+        revision: Revision,
+        peer: Peer,
+        id: RequestId,
+        params: PageParams,
+        meta: RequestMeta,
     ) -> Result:
         return offers.list_tools(params, revision)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
+from functools import partial
 
 import trio
 
+from mcptrio.live import Hub, Replay, Subscription
 from mcptrio.log import get_logger
+from mcptrio.server.frames import Frames
 from mcptrio.server.subscriber import Subscriber
 
 _log = get_logger("mcptrio.server")
@@ -15,7 +18,31 @@ _log = get_logger("mcptrio.server")
 BATCH = 64
 """Frames that go out between two checkpoints, and that one subscriber gets in one turn."""
 
-_CACHED_FRAMES = 4096
+_BYTES = 256 * 1024
+"""What one subscriber gets in one turn, but for the frame that goes beyond it."""
+
+_STEP = 16
+"""What looking through a step of history costs, in frames."""
+
+
+class _Turn:
+    """What is sent to one subscriber between two looks at its recipient."""
+
+    __slots__ = ("bytes", "cost", "frames")
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+        self.bytes = 0
+        self.cost = 0
+
+    def add(self, frame: bytes) -> None:
+        self.frames.append(frame)
+        self.bytes += len(frame)
+        self.cost += 1
+
+    @property
+    def is_over(self) -> bool:
+        return self.cost >= BATCH or self.bytes >= _BYTES
 
 
 class Flusher:
@@ -25,15 +52,18 @@ class Flusher:
     outbox is drained only while its peer's buffer is below its bound; a parked one is handed back when it is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, hub: Hub) -> None:
+        self._selections = hub.selections
         # Bounded by construction: each subscriber is in it at most once, and subscribers are capped per peer.
         self._send, self._receive = trio.open_memory_channel[Subscriber](math.inf)
-        self._frames: dict[tuple[Hashable, Hashable, Callable[[bytes], bytes]], bytes] = {}
+        self.frames = Frames()
         self.delivered = 0
 
     def ready(self, subscriber: Subscriber) -> None:
         """This subscriber's outbox has something to send. Synchronous; never waits, never fails."""
-        self._send.send_nowait(subscriber)
+        if not subscriber.is_queued:
+            subscriber.is_queued = True
+            self._send.send_nowait(subscriber)
 
     async def run(self) -> None:
         """Flush for ever, with a checkpoint every 64 frames so that requests are served meanwhile."""
@@ -56,35 +86,36 @@ class Flusher:
                     break
 
     def flush(self, subscriber: Subscriber) -> int:
-        """Push one turn's worth of what a subscriber is owed; returns how many frames. Synchronous."""
+        """Push one turn's worth of what a subscriber is owed; returns what that cost, in frames. Synchronous."""
         recipient = subscriber.recipient
-        outbox = subscriber.outbox
         if recipient.is_behind():
-            recipient.park(subscriber.ready)
+            recipient.park(partial(self._send.send_nowait, subscriber))
             return 0
-        frames: list[bytes] = []
+        subscriber.is_queued = False
+        turn = _Turn()
         try:
-            while len(frames) < BATCH:
-                frames.append(self._frame(subscriber, outbox.receive_nowait().key))
+            while not turn.is_over:
+                self._take(subscriber, subscriber.outbox.receive_nowait().key, turn)
         except (trio.WouldBlock, trio.EndOfChannel):
             pass
-        if frames:
-            recipient.push_frames(frames)
-            self.delivered += len(frames)
-        if len(outbox):
-            subscriber.ready()
-        return len(frames)
+        if turn.frames:
+            recipient.push_frames(turn.frames)
+            self.delivered += len(turn.frames)
+        if len(subscriber.outbox):
+            self.ready(subscriber)
+        return turn.cost
 
-    def _frame(self, subscriber: Subscriber, key: Hashable) -> bytes:
-        # One frame serves all who are told the same in the same way: nothing is masked or compressed for one of them.
-        frame = subscriber.recipient.frame
-        cached = self._frames.get((key, subscriber.tag, frame))
-        if cached is None:
-            if len(self._frames) >= _CACHED_FRAMES:
-                self._frames.clear()
-            cached = frame(subscriber.encode(key))
-            self._frames[key, subscriber.tag, frame] = cached
-        return cached
+    def _take(self, subscriber: Subscriber, key: Hashable, turn: _Turn) -> None:
+        if isinstance(key, Subscription):
+            now = trio.current_time()
+            while not turn.is_over and (told := key.deliveries.take(now)) is not None:
+                turn.add(self.frames.of_delivery(subscriber, key, told))
+            self._selections.settle(key)
+        elif isinstance(key, Replay):
+            self._selections.advance(key)
+            turn.cost += _STEP
+        else:
+            turn.add(self.frames.of_key(subscriber, key))
 
     def statistics(self) -> trio.MemoryChannelStatistics:
         """How many subscribers wait for their turn."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 from msgspec import UNSET
 
 from mcptrio.catalog import Catalog, ListKind
-from mcptrio.protocol import SUPPORTED, Failure, LegacyCodec, RequestId, Revision, RpcError
+from mcptrio.protocol import SUPPORTED, Failure, LegacyCodec, Revision, RpcError
+from mcptrio.protocol.extension import is_declared
 from mcptrio.protocol.params import InitializeParams
 from mcptrio.protocol.questions import SetLevelParams
 from mcptrio.protocol.results import DiscoverResult, InitializeResult, Result
@@ -22,12 +23,13 @@ HANDSHAKE_VERSIONS = (Revision.LEGACY.value, "2025-06-18")
 session is valid in it too; versions before it have batches."""
 
 
-def capabilities(catalog: Catalog) -> Object:
+def capabilities(catalog: Catalog, extensions: Object | None = None) -> Object:
     """What is really delivered, equal in both revisions.
 
     An app may get its first tool, resource or prompt while it runs, and a client that was told of none would never
     look: so all three are there, with what says that their lists change, and empty lists are answered as such. For the
-    same reason completions are answered, if with nothing, even where there were none to announce.
+    same reason completions are answered, if with nothing, even where there were none to announce. `extensions` are told
+    to clients that have declared them, too; for others nothing is different because of them.
     """
     completions: Object = {"completions": {}} if catalog.completes else {}
     return {
@@ -36,6 +38,7 @@ def capabilities(catalog: Catalog) -> Object:
         "tools": {"listChanged": True},
         "resources": {"subscribe": True, "listChanged": True},
         "prompts": {"listChanged": True},
+        **({} if extensions is None else {"extensions": extensions}),
     }
 
 
@@ -65,7 +68,9 @@ class Handshake:
         ready: Callable[[Subscriber], None],
         list_changes: ListChanges,
         catalog: Catalog,
+        extensions: Object,
     ) -> None:
+        self._extensions = extensions
         self._info = info
         self._instructions = UNSET if instructions is None else instructions
         self._codec = codec
@@ -87,13 +92,17 @@ class Handshake:
         peer.session = Session(peer, self._ready, self._codec)
         peer.session.capabilities = params.capabilities
         peer.introduce(Revision.LEGACY, params.client_info)
+        told = capabilities(self._catalog, self._offered(params.capabilities))
+        if "extensions" in told:
+            # This revision's schema names only this place for them.
+            told["experimental"] = told["extensions"]
         return InitializeResult(
             protocol_version=(
                 params.protocol_version
                 if params.protocol_version in HANDSHAKE_VERSIONS
                 else Revision.LEGACY.value
             ),
-            capabilities=capabilities(self._catalog),
+            capabilities=told,
             server_info=self._info,
             instructions=self._instructions,
         )
@@ -103,16 +112,19 @@ class Handshake:
         if peer.session is not None:
             self._list_changes.watch(peer.session, list(ListKind))
 
-    def set_level(self, peer: Peer, id: RequestId, params: SetLevelParams) -> Result:
+    def set_level(self, peer: Peer, params: SetLevelParams) -> Result:
         """`logging/setLevel`: from now on the session gets log messages of this level and above."""
         assert peer.session is not None
         peer.session.level = params.level
         return Result()
 
-    def discover(self) -> DiscoverResult:
+    def discover(self, client_capabilities: Mapping[str, object]) -> DiscoverResult:
         """Answer `server/discover`."""
         return DiscoverResult(
             supported_versions=list(SUPPORTED),
-            capabilities=capabilities(self._catalog),
+            capabilities=capabilities(self._catalog, self._offered(client_capabilities)),
             instructions=self._instructions,
         )
+
+    def _offered(self, client_capabilities: Mapping[str, object]) -> Object | None:
+        return self._extensions if is_declared(client_capabilities) else None

@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from mcptrio.live import Feed, Hub, Pump, SourceState
+from mcptrio.live.deliveries import HISTORY, PENDING, RESTARTED
 from mcptrio.server.dispatch import Dispatch
 from mcptrio.server.endpoint import Endpoint, Traffic
 from mcptrio.server.flusher import Flusher
@@ -50,6 +51,7 @@ class ServerCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         yield from self._connections()
         yield from self._live()
+        yield from self._extension()
         yield from self._requests()
         yield from self._read_cache()
         yield from self._sources()
@@ -108,15 +110,19 @@ class ServerCollector(Collector):
         yield CounterMetricFamily(
             "mcptrio_changes_repeated", "Changes dropped as repeated.", value=hub.duplicates
         )
-        yield CounterMetricFamily("mcptrio_matches", "Changes put into an outbox.", value=hub.matched)
+        yield CounterMetricFamily(
+            "mcptrio_matches", "Changes that somebody wants, once for each.", value=hub.matched
+        )
         yield CounterMetricFamily(
             "mcptrio_conflated", "Changes merged into one that was pending.", value=hub.conflated
         )
         yield CounterMetricFamily(
             "mcptrio_deliveries", "Notifications sent to subscribers.", value=self._flusher.delivered
         )
-        yield GaugeMetricFamily("mcptrio_subscriptions", "Resource subscriptions.", value=hub.subscriptions)
-        yield GaugeMetricFamily("mcptrio_subscribed_uris", "URIs with a subscription.", value=hub.uris)
+        yield GaugeMetricFamily(
+            "mcptrio_subscriptions", "Plain resource subscriptions.", value=hub.subscriptions
+        )
+        yield GaugeMetricFamily("mcptrio_subscribed_uris", "URIs with a plain subscription.", value=hub.uris)
         yield GaugeMetricFamily(
             "mcptrio_pump_queue",
             "Changes that wait for the hub.",
@@ -127,6 +133,36 @@ class ServerCollector(Collector):
             "Subscribers that wait for the flusher.",
             value=self._flusher.statistics().current_buffer_used,
         )
+
+    def _extension(self) -> Iterator[Metric]:
+        selections = self._hub.selections
+        tally, history = selections.tally, selections.history
+        yield GaugeMetricFamily(
+            "mcptrio_live_subscriptions", "Subscriptions by io.mcptrio/live.", value=len(selections)
+        )
+        yield GaugeMetricFamily(
+            "mcptrio_live_waiting", "Changes that wait to be told by them.", value=tally.waiting
+        )
+        yield CounterMetricFamily(
+            "mcptrio_live_merged", "Changes that waited and were made old by a newer one.", value=tally.merged
+        )
+        yield CounterMetricFamily(
+            "mcptrio_live_given_up", "Changes that waited and became part of a gap.", value=tally.given_up
+        )
+        gaps = CounterMetricFamily("mcptrio_live_gaps", "Gaps in what clients are told.", labels=["reason"])
+        for reason in (PENDING, HISTORY, RESTARTED):
+            gaps.add_metric([reason], tally.gaps[reason])
+        yield gaps
+        recoveries = CounterMetricFamily(
+            "mcptrio_live_recoveries", "Subscriptions that came back with a cursor.", labels=["outcome"]
+        )
+        recoveries.add_metric(["recovered"], selections.recovered)
+        recoveries.add_metric(["unrecovered"], selections.unrecovered)
+        yield recoveries
+        yield GaugeMetricFamily(
+            "mcptrio_live_history_entries", "Changes kept for clients that come back.", value=len(history)
+        )
+        yield GaugeMetricFamily("mcptrio_live_history_bytes", "Memory of those changes.", value=history.bytes)
 
     def _requests(self) -> Iterator[Metric]:
         dispatch = self._dispatch

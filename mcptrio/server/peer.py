@@ -8,6 +8,7 @@ from typing import Protocol
 import structlog
 import trio
 
+from mcptrio.live import Allowance
 from mcptrio.protocol import RequestId, Revision, RpcError
 from mcptrio.protocol.types import ClientInfo
 from mcptrio.server.outstanding import Outstanding
@@ -106,6 +107,8 @@ class Peer:
         self.requests: dict[Key, trio.CancelScope] = {}
         self.outstanding = Outstanding()
         """What it was asked and has not answered yet."""
+        self.allowance: Allowance | None = None
+        """How much may wait of what it has subscribed by the extension; None before the first."""
         self.draining = False
         self._ending = False
         self._high_water = high_water

@@ -5,6 +5,7 @@ root (one_for_one)
     pump           sources' channel -> hub
     flusher        outboxes -> peers
     list changes   catalog and hub -> outboxes, at most one a second
+    batches        outboxes get what has waited long enough
   sweeper          deadlines of all WebSockets
   sources          each source, restarted with backoff
   peers (simple_one_for_one)
@@ -32,8 +33,10 @@ from mcptrio.live import Hub, Pump
 from mcptrio.log import get_logger
 from mcptrio.protocol import LegacyCodec, ModernCodec
 from mcptrio.protocol.types import Implementation
+from mcptrio.server.batches import Batches
 from mcptrio.server.dispatch import Dispatch
 from mcptrio.server.endpoint import Endpoint, Traffic
+from mcptrio.server.extension import declaration
 from mcptrio.server.flusher import Flusher
 from mcptrio.server.handshake import Handshake
 from mcptrio.server.list_changes import ListChanges
@@ -84,7 +87,7 @@ class Server:
         self._catalog = catalog
         self._access = Access() if access is None else access
         self._sources = sources
-        self.flusher = Flusher()
+        self.flusher = Flusher(hub)
         self.reads = ReadCache(hub, settings.cache_bytes)
         self.list_changes = ListChanges(hub, settings.list_changed_interval)
         self.traffic = Traffic()
@@ -97,12 +100,21 @@ class Server:
         self.dispatch = Dispatch(
             legacy,
             modern,
-            Handshake(info, instructions, legacy, self.flusher.ready, self.list_changes, catalog),
+            Handshake(
+                info,
+                instructions,
+                legacy,
+                self.flusher.ready,
+                self.list_changes,
+                catalog,
+                declaration(settings),
+            ),
             Offers(catalog, settings.page_size, sources, self.reads),
             self._subscriptions,
             settings,
             self._access,
         )
+        self._batches = Batches(hub.selections)
         self._sweeper = Sweeper()
         self._slow_steps = SlowSteps(settings.slow_step)
         self._connections = 0
@@ -117,6 +129,7 @@ class Server:
                 ChildSpec("pump", self.pump.run, backoff=_BACKOFF),
                 ChildSpec("flusher", self.flusher.run, backoff=_BACKOFF),
                 ChildSpec("list changes", self.list_changes.run, backoff=_BACKOFF),
+                ChildSpec("batches", self._batches.run, backoff=_BACKOFF),
             ],
             on_report=reports.publish,
         )
@@ -162,7 +175,9 @@ class Server:
         self._hub_ran = False
         self.since = trio.current_time()
         self._slow_steps.forget()
-        self.reads.clear()  # what an earlier run has kept goes by another clock
+        # What an earlier run has kept goes by another clock.
+        self.reads.clear()
+        self._hub.begin_run()
         trio.lowlevel.add_instrument(self._slow_steps)
         try:
             await self.root.run(task_status=task_status)
@@ -179,6 +194,7 @@ class Server:
     def _rebuild_hub(self) -> None:
         """Make the hub's tables anew; what clients were owed may be lost, so they must notice."""
         self._hub.rebuild()
+        self.flusher.frames.clear()
         self.reads.clear()
         self.rebuilt_total += 1
         peers = [peer for endpoint in self.endpoints for peer in endpoint.peers.values()]

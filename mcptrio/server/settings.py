@@ -19,6 +19,10 @@ class ServerSettings:
     """`subscriptions/listen` requests of one peer that may be open at once."""
     max_subscriptions: int = 10_000
     """Resource subscriptions of one peer, over its session and all its listens."""
+    max_selections: int = 10_000
+    """Those of them that are the extension's, `io.mcptrio/live`."""
+    max_filter_nodes: int = 2_048
+    """Filters within the filters of those, in all: each may cost every change that is selected."""
     max_questions: int = 64
     """Questions to one client that may be without answer at once (2025-11-25)."""
     question_timeout: float = 600.0

@@ -9,6 +9,7 @@ from mcptrio.catalog import ListKind
 from mcptrio.live import Outbox
 from mcptrio.protocol import LegacyCodec, ModernCodec, RequestId
 from mcptrio.protocol.questions import Level
+from mcptrio.protocol.types import Object
 
 
 class Recipient(Protocol):
@@ -38,7 +39,7 @@ class Subscriber:
     encoded once: a listen's id, None for a session.
     """
 
-    __slots__ = ("_release", "outbox", "ready", "recipient", "tag")
+    __slots__ = ("_release", "is_queued", "outbox", "ready", "recipient", "tag")
 
     def __init__(
         self, recipient: Recipient, ready: Callable[[Subscriber], None], tag: Hashable = None
@@ -47,6 +48,8 @@ class Subscriber:
         self.tag = tag
         self.ready: Callable[[], None] = lambda: ready(self)
         self.outbox = Outbox(self.ready)
+        self.is_queued = False
+        """Whether it waits for its turn, or for its recipient. The flusher's."""
         self._release: Callable[[], None] | None = None
 
     def want_list(self, want: Callable[[], Callable[[], None]]) -> None:
@@ -62,6 +65,10 @@ class Subscriber:
 
     def encode(self, key: Hashable) -> bytes:
         """The message that tells of a key: a resource's URI, or a list that changed."""
+        raise AssertionError("a subscriber is a session or a listen")
+
+    def encode_change(self, uri: str, change: Object) -> bytes:
+        """The message that tells of a change, or of a gap, as the extension has it."""
         raise AssertionError("a subscriber is a session or a listen")
 
 
@@ -83,6 +90,9 @@ class Session(Subscriber):
             return self._codec.list_changed(key.value)
         return self._codec.updated(str(key))
 
+    def encode_change(self, uri: str, change: Object) -> bytes:
+        return self._codec.changed(uri, change)
+
 
 class Listen(Subscriber):
     """One `subscriptions/listen` request (2026-07-28). It ends by the client's cancel, or with a result by us."""
@@ -100,6 +110,9 @@ class Listen(Subscriber):
         if isinstance(key, ListKind):
             return self._codec.list_changed(key.value, self.id)
         return self._codec.updated(str(key), self.id)
+
+    def encode_change(self, uri: str, change: Object) -> bytes:
+        return self._codec.changed(uri, change, self.id)
 
     def final_result(self) -> bytes:
         """The result that ends this listen."""

@@ -8,7 +8,7 @@ from functools import partial
 
 import trio
 
-from mcptrio.live import Feed, SourceState
+from mcptrio.live import Feed, Selector, SourceState
 from mcptrio.sources.body import run_body, said
 from mcptrio.sources.demand import Demand, Stage
 from mcptrio.sources.description import PartDescription
@@ -51,6 +51,26 @@ class Branch(ABC):
         """Whether the source may report this URI."""
         return self.spec.values(uri) is not None
 
+    def could_report(self, selector: Selector) -> bool:
+        """Whether the source may report what is selected; of a pattern, as far as its beginning tells."""
+        if selector.is_exact:
+            return self.fits(selector.pattern)
+        return self.spec.could_begin(selector.beginning)
+
+    def want_selection(self, selector: Selector) -> None:
+        """Somebody more wants what is selected: with a pattern that is all there is, as for a list."""
+        if selector.is_exact:
+            self.want(selector.pattern)
+        else:
+            self.want_list()
+
+    def unwant_selection(self, selector: Selector) -> None:
+        """Takes back one `want_selection`."""
+        if selector.is_exact:
+            self.unwant(selector.pattern)
+        else:
+            self.unwant_list()
+
     @abstractmethod
     def want(self, uri: str) -> None:
         """Somebody more wants a URI that fits."""
@@ -90,6 +110,10 @@ class Branch(ABC):
             self._feed(part).degraded(FULL)
 
     def _unwant(self, part: str) -> None:
+        if self._demand.wants(part) > 1:
+            # Nothing changes but the number; and a client may leave with thousands at once.
+            self._demand.unwant(part, 0.0)
+            return
         # Only what runs lingers, and nothing does outside of a run.
         now = trio.current_time() if trio.lowlevel.in_trio_run() else 0.0
         self._demand.unwant(part, now)

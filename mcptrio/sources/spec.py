@@ -127,6 +127,10 @@ class SourceSpec:
         """How many tasks it may have at once."""
         return MOST if self.most is None else self.most
 
+    def could_begin(self, beginning: str) -> bool:
+        """Whether a URI that begins so could fit, as far as what stands before the first variables can tell."""
+        return any(template.could_begin(beginning) for template in self.templates)
+
     def values(self, uri: str) -> dict[str, object] | None:
         """The body's arguments beside its feed for a URI; None for one that fits no pattern."""
         if not uri.startswith(self._prefixes):  # most are of another source, and all are asked about

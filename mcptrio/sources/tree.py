@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 import trio
 
-from mcptrio.live import Feed, Hub, Pump, SourceState
+from mcptrio.live import Feed, Hub, Pump, Selector, SourceState
 from mcptrio.log import get_logger
 from mcptrio.sources.branch import BACKOFF, INTENSITY, Branch, Whole
 from mcptrio.sources.description import SourceDescription
@@ -41,7 +41,8 @@ StateCallback = Callable[[str, SourceState, str], None]
 class SourceTree:
     """Runs a registry's sources, always or by demand, under a supervisor; sources added later too.
 
-    What wants a source: a subscription of the hub to a URI that fits one of its patterns; a read (`hold`) of such a
+    What wants a source: a subscription of the hub to a URI that fits one of its patterns, or by a selector that may
+    (those with a task for each URI are not wanted by patterns: what could be is more than anybody wants); a read (`hold`) of such a
     URI, for its duration; and for all but those with a task for each URI, whoever lists resources (`hold_list`) or is
     to be told when the list changes (`want_list`).
 
@@ -59,6 +60,8 @@ class SourceTree:
         self._feeds: dict[str, Feed] = {}
         self._subscribed: dict[str, tuple[Branch, ...]] = {}
         """The branches that each subscribed URI fits, where there are any: a client may leave with thousands at once."""
+        self._selected: dict[str, tuple[Selector, tuple[Branch, ...]]] = {}
+        """The same for what is subscribed by selector, by its pattern."""
         self._lists = 0
         self._open = False
         self._alarm = trio.CancelScope()  # the sleep of `_turn`; waking it twice or late does no harm
@@ -67,6 +70,7 @@ class SourceTree:
         """By source, in the order in which they were added; of one with a task for each URI, how it is as a whole."""
         registry.watch(self._add)
         hub.watch_interest(self._interest)
+        hub.watch_selections(self._selection)
 
     def _add(self, spec: SourceSpec) -> None:
         feed = self._feeds[spec.name] = self._pump.feed(spec.name, self._told)
@@ -81,6 +85,10 @@ class SourceTree:
             if branch.fits(uri):
                 self._subscribed[uri] = (*self._subscribed.get(uri, ()), branch)
                 branch.want(uri)
+        for pattern, (selector, branches) in self._selected.items():
+            if branch.could_report(selector):
+                self._selected[pattern] = selector, (*branches, branch)
+                branch.want_selection(selector)
         if self._lists:
             branch.want_list()
         if self._open:
@@ -102,6 +110,16 @@ class SourceTree:
         except Exception:
             # A fault in here must not keep anybody from subscribing, or from leaving.
             _log.exception("the sources' demand went wrong")
+
+    def _selection(self, selector: Selector, wanted: bool) -> None:
+        if wanted:
+            branches = tuple(branch for branch in self._branches.values() if branch.could_report(selector))
+            self._selected[selector.pattern] = selector, branches
+            for branch in branches:
+                branch.want_selection(selector)
+        else:
+            for branch in self._selected.pop(selector.pattern)[1]:
+                branch.unwant_selection(selector)
 
     def _fitting(self, uri: str) -> tuple[Branch, ...]:
         return tuple(branch for branch in self._branches.values() if branch.fits(uri))

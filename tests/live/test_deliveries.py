@@ -1,4 +1,4 @@
-"""What one subscription is told, by hand-made cases: the chain, gaps, holding, and its end."""
+"""What one subscription is told, by hand-made cases: the chain, gaps, and its end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from mcptrio.live import Change, Entry
 from mcptrio.live.allowance import Allowance
-from mcptrio.live.deliveries import Deliveries, DeliveriesStatistics, Gap, Told
+from mcptrio.live.deliveries import Deliveries, Gap, Told
 from mcptrio.live.policy import CONFLATE, EVERY, Policy, batch
 from mcptrio.live.weight import Weighed
 
@@ -54,7 +54,7 @@ def test_merging_is_no_hole_in_the_chain() -> None:
     deliveries = Deliveries(CONFLATE, 0, allowance)
     for number in range(1, 6):
         deliveries.put(item(number), 0)
-    assert (allowance.count, deliveries.statistics()) == (1, DeliveriesStatistics(1, 4, 0, 0))
+    assert (allowance.count, len(deliveries), allowance.tally.waiting, allowance.tally.merged) == (1, 1, 1, 4)
     assert told(deliveries) == [Told(entry(5), 0)]
 
 
@@ -80,13 +80,14 @@ def test_beyond_the_bound_all_that_waits_is_one_gap_and_then_it_goes_on(policy: 
     assert deliveries.take(100) == Told(entry(1, "a:1"), 0)
     deliveries.put(item(4, "a:4"), 100)
     deliveries.put(item(5, "a:5"), 100)
-    assert (allowance.count, deliveries.statistics()) == (0, DeliveriesStatistics(0, 0, 4, 1))
+    assert (allowance.count, allowance.tally.given_up, allowance.tally.gaps) == (0, 4, {"pending": 1})
     deliveries.put(item(6, "a:6"), 100)
     assert told(deliveries, 200) == [Gap(5, 1, "pending"), Told(entry(6, "a:6"), 5)]
 
 
 def test_a_gap_that_is_not_told_yet_grows() -> None:
-    deliveries = Deliveries(EVERY, 0, Allowance(2))
+    allowance = Allowance(2)
+    deliveries = Deliveries(EVERY, 0, allowance)
     for number in range(1, 9):
         deliveries.put(item(number), 0)
     assert told(deliveries) == [Gap(6, 0, "pending"), Told(entry(7), 6), Told(entry(8), 7)]
@@ -94,7 +95,13 @@ def test_a_gap_that_is_not_told_yet_grows() -> None:
     for number in range(11, 14):
         deliveries.put(item(number), 0)
     assert told(deliveries) == [Gap(13, 8, "history")]
-    assert deliveries.statistics() == DeliveriesStatistics(0, 0, 9, 2)
+    tally = allowance.tally
+    assert (tally.waiting, tally.merged, tally.given_up, tally.gaps) == (
+        0,
+        0,
+        9,
+        {"pending": 1, "history": 1},
+    )
 
 
 def test_the_bound_is_in_bytes_too() -> None:
@@ -133,57 +140,45 @@ def test_what_is_not_newer_is_known() -> None:
     assert told(deliveries) == []
 
 
-def test_what_happens_while_history_is_replayed_waits_behind_it() -> None:
-    allowance = Allowance()
-    deliveries = Deliveries(EVERY, 2, allowance)
-    deliveries.hold()
-    assert deliveries.replay(item(3), 0) is True
-    assert deliveries.put(item(6), 0) is False
-    deliveries.hold()
-    assert told(deliveries) == [Told(entry(3), 2)]
-    deliveries.put(item(7), 0)
-    deliveries.put(item(7), 0)
-    assert (deliveries.due(), len(deliveries), allowance.count) == (math.inf, 2, 2)
-    deliveries.replay(item(5), 0)
-    deliveries.replay(item(6), 0)  # history goes on meanwhile
-    assert told(deliveries) == [Told(entry(5), 3), Told(entry(6), 5)]
-    assert deliveries.release(0) is True
-    assert deliveries.release(0) is False
-    assert told(deliveries) == [Told(entry(7), 6)]
-    assert allowance.count == 0
-    deliveries.put(item(8), 0)
-    assert told(deliveries) == [Told(entry(8), 7)]
-
-
-@pytest.mark.parametrize("last", ["live", "replayed"])
-def test_the_bound_holds_while_replaying_and_the_gap_is_up_to_now(last: str) -> None:
-    allowance = Allowance(3)
-    deliveries = Deliveries(EVERY, 0, allowance)
-    deliveries.hold()
-    deliveries.replay(item(1), 0)
-    deliveries.put(item(8), 0)
-    deliveries.put(item(9), 0)
-    if last == "live":
-        deliveries.put(item(10), 0)
-    else:
-        deliveries.replay(item(2), 0)
-    end = 10 if last == "live" else 9
-    assert allowance.count == 0
-    deliveries.replay(item(3), 0)  # is within the gap
-    deliveries.put(item(11), 0)
-    assert told(deliveries) == [Gap(end, 0, "pending")]
-    deliveries.release(0)
-    assert told(deliveries) == [Told(entry(11), end)]
-
-
 def test_a_gap_of_history_comes_before_what_is_left_of_it() -> None:
     deliveries = Deliveries(EVERY, 3, Allowance())
-    deliveries.hold()
     assert deliveries.give_up(6, "history") is True
-    deliveries.replay(item(6), 0)
-    deliveries.replay(item(7), 0)
-    deliveries.release(0)
+    deliveries.put(item(6), 0)  # is within the gap
+    deliveries.put(item(7), 0)
     assert told(deliveries) == [Gap(6, 3, "history"), Told(entry(7), 6)]
+
+
+def test_a_gap_that_ends_before_what_waits_takes_it_along() -> None:
+    allowance = Allowance()
+    deliveries = Deliveries(EVERY, 3, allowance)
+    deliveries.put(item(8), 0)
+    deliveries.give_up(6, "history")
+    assert (allowance.count, told(deliveries)) == (0, [Gap(8, 3, "history")])
+
+
+@pytest.mark.parametrize("policy", [CONFLATE, EVERY, batch(10, 100)])
+def test_when_the_numbers_begin_anew_all_that_waits_is_one_gap_down_to_there(policy: Policy) -> None:
+    allowance = Allowance(3)
+    deliveries = Deliveries(policy, 40, allowance)
+    for number in range(41, 46):
+        deliveries.put(item(number, f"a:{number}"), 0)  # a gap, and one that waits behind it
+    assert allowance.count == 1
+    deliveries.restart(0)
+    assert allowance.count == 0
+    deliveries.put(item(1), 0)
+    assert told(deliveries, 100) == [Gap(0, 40, "restarted"), Told(entry(1), 0)]
+
+
+def test_who_is_in_a_hurry_waits_for_no_batch() -> None:
+    deliveries = Deliveries(batch(10, 100), 0, Allowance())
+    deliveries.put(item(1, "a:1"), 0)
+    deliveries.put(item(2, "a:2"), 1)
+    assert told(deliveries, 1) == []
+    deliveries.hurry()
+    assert deliveries.due() <= 1
+    assert told(deliveries, 1) == [Told(entry(1, "a:1"), 0), Told(entry(2, "a:2"), 1)]
+    deliveries.put(item(3), 2)
+    assert told(deliveries, 2) == [Told(entry(3), 2)]
 
 
 def test_a_gap_where_the_numbers_have_begun_anew_begins_and_ends_there() -> None:
@@ -200,16 +195,14 @@ def test_after_its_end_nothing_is_told_and_nothing_counts(policy: Policy) -> Non
     other.put(item(1), 0)
     deliveries = Deliveries(policy, 0, allowance)
     deliveries.give_up(1, "history")
-    deliveries.hold()
-    deliveries.replay(item(2), 0)
+    deliveries.put(item(2, "a:2"), 0)
     deliveries.put(item(3), 0)
     assert allowance.count == 3
     for _ in range(2):
         deliveries.close()
         assert allowance.count == 1
         assert deliveries.put(item(4), 0) is False
-        assert deliveries.replay(item(4), 0) is False
         assert deliveries.give_up(5, "pending") is False
-        assert deliveries.release(0) is False
+        assert deliveries.restart(0) is False
         deliveries.put(item(6), 0)
         assert (len(deliveries), deliveries.due(), deliveries.take(1000)) == (0, math.inf, None)

@@ -53,7 +53,8 @@ def tree(node: _Node[int]) -> Tree:
         for key, child in (children or {}).items():
             assert child.parent is node
             assert key == (child.part if children is node.wildcards else child.part[0])
-            found[child.part] = (sorted(child.items or ()), tree(child))
+            items = () if child.items is None else child.items
+            found[child.part] = (sorted(items) if isinstance(items, dict | tuple) else [items], tree(child))
     return found
 
 
@@ -95,10 +96,22 @@ class IndexMachine(RuleBasedStateMachine):
 
     @rule(item=ITEMS)
     def leave(self, item: int) -> None:
-        for key, selector in list(self.pairs.items()):
-            if key[1] == item:
-                assert self.index.remove(selector, item)
-                del self.pairs[key]
+        theirs = [(selector, item) for (_, holder), selector in self.pairs.items() if holder == item]
+        gone = self.index.remove_all([*theirs, *theirs])
+        for selector, _ in theirs:
+            del self.pairs[selector.pattern, item]
+        left = {pattern for pattern, _ in self.pairs}
+        assert [each.pattern for each in gone] == [
+            each.pattern for each, _ in theirs if each.pattern not in left
+        ]
+
+    @rule(selector=st.sampled_from(SELECTORS))
+    def count(self, selector: Selector) -> None:
+        items = [item for pattern, item in self.pairs if pattern == selector.pattern]
+        assert self.index.has(selector) == bool(items)
+        found = sum(count for item, count in self.index.groups() if item in items)
+        assert found >= len(items)
+        assert sum(count for _, count in self.index.groups()) == len(self.pairs)
 
     @rule(rest=st.text("ab/", max_size=8))
     def look_up(self, rest: str) -> None:
@@ -215,6 +228,10 @@ def test_one_who_leaves_with_all_that_it_asked_for_leaves_what_others_asked_for(
             index.add(selector, 0)
     theirs = [parse_selector(selector) for number in range(400) for selector in mixed(number)]
     assert all(index.add(selector, 1) for selector in theirs)
-    assert all(index.remove(selector, 1) for selector in theirs)
+    mine = {
+        selector.pattern for number in range(0, 400, 2) for selector in map(parse_selector, mixed(number))
+    }
+    gone = index.remove_all((selector, 1) for selector in theirs)
+    assert [each.pattern for each in gone] == [each.pattern for each in theirs if each.pattern not in mine]
     assert tree(index._root) == tree(before._root)
     assert index._exact == before._exact

@@ -132,3 +132,18 @@ def test_what_was_put_off_and_told_can_be_put_off_again() -> None:
         number += 1
         assert waiting.add(item(number, "a:2"), 0) is not None
         assert offsets(waiting, 0) == [number]
+
+
+def test_in_a_hurry_a_batch_is_due_when_it_has_something() -> None:
+    waiting = Newest(batch(2.0, 5.0))
+    waiting.add(item(1), 0)
+    assert waiting.due() == 2
+    waiting.hurry()
+    assert waiting.due() == 0
+    assert offsets(waiting, 0) == [1]
+    waiting.add(item(2), 3)
+    assert offsets(waiting, 3) == [2]
+    in_order = InOrder()
+    in_order.add(item(1), 0)
+    in_order.hurry()  # waits for no time
+    assert offsets(in_order, 0) == [1]

@@ -72,6 +72,16 @@ def test_whatever_data_is_it_has_a_weight(data: object) -> None:
     assert weight_of(None) < weight_of(data) < weight_of(None) + 5000
 
 
+def test_metadata_counts_with_the_data_and_what_both_hold_once() -> None:
+    def weight(data: object, metadata: dict[str, object]) -> int:
+        return weigh(Entry(1, Change(uri="a:b", data=data, metadata=metadata)))
+
+    assert weight(None, {}) + 1024 < weight(None, {"tags": [KILOBYTE]}) < weight(None, {}) + 2048
+    assert weight(None, {KILOBYTE: 1}) > weight(None, {}) + 1024
+    assert weight([KILOBYTE], {"tags": [KILOBYTE]}) < weight([KILOBYTE], {}) + 500
+    assert weight_of(None) < weight(None, {}) < weight_of(None) + 500
+
+
 def test_uri_and_event_id_count_too() -> None:
     assert weigh(Entry(1, Change(uri="a:" + KILOBYTE))) > ENTRY_BYTES + 1024
     assert weigh(Entry(1, Change(uri="a:b", event_id=KILOBYTE))) > ENTRY_BYTES + 1024

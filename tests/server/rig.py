@@ -180,6 +180,9 @@ def expect_nothing_left(app: App) -> None:
     assert app.hub._outboxes == {}
     assert app.hub._uris == {}
     assert app.hub.statistics().subscriptions == 0
+    assert len(app.hub.selections) == 0
+    assert list(app.hub.selections.wanted()) == []
+    assert app.hub.selections.tally.waiting == 0
     expect_no_wants(app.sources)
     server = app.server
     assert server.list_changes.watchers() == 0

@@ -76,7 +76,7 @@ async def test_an_endless_id_is_refused(method: str) -> None:
         answer = await wire.receive()
         assert answer["error"]["code"] == -32600  # type: ignore[index]
         assert answer["id"] == "x" * 100_000
-        assert not home.app.server.flusher._frames
+        assert len(home.app.server.flusher.frames) == 0
 
 
 @BOTH

@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 from mcptrio import App, Context, Limits, ServerSettings
-from mcptrio.live import Outbox
+from mcptrio.live import Hub, Outbox
 from mcptrio.server.flusher import BATCH, Flusher
 from mcptrio.server.subscriber import Listen, Session, Subscriber
 from tests.server.rig import House, Json, Wire, request, running, updated
@@ -254,7 +254,7 @@ class Plain(Subscriber):
 
 
 async def test_a_turn_is_bounded_and_the_rest_gets_another() -> None:
-    flusher = Flusher()
+    flusher = Flusher(Hub())
     recipient = Gathering()
     subscriber = Plain(recipient, flusher.ready)
     for number in range(BATCH * 2 + 1):
@@ -265,7 +265,7 @@ async def test_a_turn_is_bounded_and_the_rest_gets_another() -> None:
 
 
 async def test_a_subscriber_waits_for_its_turn_at_most_once() -> None:
-    flusher = Flusher()
+    flusher = Flusher(Hub())
     subscriber = Plain(Gathering(), flusher.ready)
     for _ in range(10):
         subscriber.outbox.send_nowait("a:1")
@@ -274,7 +274,7 @@ async def test_a_subscriber_waits_for_its_turn_at_most_once() -> None:
 
 
 async def test_a_subscriber_is_parked_at_most_once() -> None:
-    flusher = Flusher()
+    flusher = Flusher(Hub())
     recipient = Gathering()
     recipient.behind = True
     subscriber = Plain(recipient, flusher.ready)
@@ -291,8 +291,8 @@ async def test_a_subscriber_is_parked_at_most_once() -> None:
 async def test_equal_messages_are_encoded_once_and_the_cache_is_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("mcptrio.server.flusher._CACHED_FRAMES", 10)
-    flusher = Flusher()
+    monkeypatch.setattr("mcptrio.server.frames._MOST", 10)
+    flusher = Flusher(Hub())
     recipients = [Gathering(), Gathering()]
     subscribers = [Plain(recipient, flusher.ready) for recipient in recipients]
     for number in range(25):
@@ -301,11 +301,11 @@ async def test_equal_messages_are_encoded_once_and_the_cache_is_bounded(
             assert flusher.flush(subscriber) == 1
     assert recipients[0].frames == recipients[1].frames
     assert all(one is two for one, two in zip(recipients[0].frames, recipients[1].frames, strict=True))
-    assert len(flusher._frames) <= 10
+    assert len(flusher.frames) <= 10
 
 
 async def test_a_flusher_that_comes_back_sends_what_became_ready_meanwhile() -> None:
-    flusher = Flusher()
+    flusher = Flusher(Hub())
     recipient = Gathering()
     subscriber = Plain(recipient, flusher.ready)
     subscriber.outbox.send_nowait("a:1")
@@ -362,4 +362,4 @@ async def test_a_crash_in_encoding_for_one_closes_it_with_1011_and_the_others_ar
 
 def test_a_bare_subscriber_encodes_nothing() -> None:
     with pytest.raises(AssertionError):
-        Subscriber(Gathering(), Flusher().ready).encode("a:1")
+        Subscriber(Gathering(), Flusher(Hub()).ready).encode("a:1")
