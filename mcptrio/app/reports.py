@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import trio
 
 from mcptrio.live import Change, Entry, Hub
+
+
+def _change(
+    uri: str, kind: str, data: object, metadata: Mapping[str, object] | None, event_id: str | None
+) -> Change:
+    kept = None if metadata is None else dict(metadata)
+    return Change(uri=uri, kind=kind, data=data, metadata=kept, event_id=event_id)
 
 
 class ChangeReports:
@@ -29,17 +36,38 @@ class ChangeReports:
         """The same reports for threads, such as a plain `def` tool runs in: `app.from_thread.updated(uri)`."""
         return self._from_thread
 
-    def created_nowait(self, uri: str, *, data: object = None, event_id: str | None = None) -> None:
+    def created_nowait(
+        self,
+        uri: str,
+        *,
+        data: object = None,
+        metadata: Mapping[str, object] | None = None,
+        event_id: str | None = None,
+    ) -> None:
         """A resource came to be."""
-        self.publish_nowait(Change(uri=uri, kind="created", data=data, event_id=event_id))
+        self.publish_nowait(_change(uri, "created", data, metadata, event_id))
 
-    def updated_nowait(self, uri: str, *, data: object = None, event_id: str | None = None) -> None:
+    def updated_nowait(
+        self,
+        uri: str,
+        *,
+        data: object = None,
+        metadata: Mapping[str, object] | None = None,
+        event_id: str | None = None,
+    ) -> None:
         """A resource reads differently now."""
-        self.publish_nowait(Change(uri=uri, kind="updated", data=data, event_id=event_id))
+        self.publish_nowait(_change(uri, "updated", data, metadata, event_id))
 
-    def deleted_nowait(self, uri: str, *, data: object = None, event_id: str | None = None) -> None:
+    def deleted_nowait(
+        self,
+        uri: str,
+        *,
+        data: object = None,
+        metadata: Mapping[str, object] | None = None,
+        event_id: str | None = None,
+    ) -> None:
         """A resource is gone. Subscriptions to it stay."""
-        self.publish_nowait(Change(uri=uri, kind="deleted", data=data, event_id=event_id))
+        self.publish_nowait(_change(uri, "deleted", data, metadata, event_id))
 
     def publish_nowait(self, change: Change) -> Entry | None:
         """A change of any kind; returns its entry, or None when its event id was seen before.
@@ -85,17 +113,38 @@ class ThreadReports:
         finally:
             self._token = None
 
-    def created(self, uri: str, *, data: object = None, event_id: str | None = None) -> None:
+    def created(
+        self,
+        uri: str,
+        *,
+        data: object = None,
+        metadata: Mapping[str, object] | None = None,
+        event_id: str | None = None,
+    ) -> None:
         """A resource came to be."""
-        self._publish(Change(uri=uri, kind="created", data=data, event_id=event_id))
+        self._publish(_change(uri, "created", data, metadata, event_id))
 
-    def updated(self, uri: str, *, data: object = None, event_id: str | None = None) -> None:
+    def updated(
+        self,
+        uri: str,
+        *,
+        data: object = None,
+        metadata: Mapping[str, object] | None = None,
+        event_id: str | None = None,
+    ) -> None:
         """A resource reads differently now."""
-        self._publish(Change(uri=uri, kind="updated", data=data, event_id=event_id))
+        self._publish(_change(uri, "updated", data, metadata, event_id))
 
-    def deleted(self, uri: str, *, data: object = None, event_id: str | None = None) -> None:
+    def deleted(
+        self,
+        uri: str,
+        *,
+        data: object = None,
+        metadata: Mapping[str, object] | None = None,
+        event_id: str | None = None,
+    ) -> None:
         """A resource is gone."""
-        self._publish(Change(uri=uri, kind="deleted", data=data, event_id=event_id))
+        self._publish(_change(uri, "deleted", data, metadata, event_id))
 
     def _publish(self, change: Change) -> None:
         token = self._token

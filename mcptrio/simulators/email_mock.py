@@ -129,10 +129,11 @@ class EmailMock:
         is_burst = every > 0 and self._arrivals % every == 0
         for _ in range(self._settings.burst_size if is_burst else 1):
             message, evicted = self._mailbox.receive(datetime.now(UTC))
-            changes = [Change(uri=uri_of(message), kind=CREATED, data=message, source=source)]
+            changes = [_change(CREATED, message, source)]
             if evicted is not None:
-                changes.append(Change(uri=uri_of(evicted), kind=DELETED, source=source))
-            changes.append(Change(uri=LIVE_FEED, kind=UPDATED, source=source))
+                changes.append(_change(DELETED, evicted, source))
+            counted = {"statistics": self._mailbox.statistics()}
+            changes.append(Change(uri=LIVE_FEED, kind=UPDATED, data=counted, source=source))
             self._outstanding.add(changes)
 
     async def read_message(self, id: str) -> Message:
@@ -157,6 +158,15 @@ class EmailMock:
         """Counts, and the newest messages."""
         await trio.lowlevel.checkpoint()
         return LiveFeed(self._mailbox.statistics(), self._mailbox.newest(NEWEST))
+
+
+def _change(kind: str, message: Message, source: str) -> Change:
+    metadata: dict[str, object] = {
+        "author": message.sender,
+        "size": len(message.body.encode()),
+        "tags": [message.urgency],
+    }
+    return Change(uri=uri_of(message), kind=kind, data=message, metadata=metadata, source=source)
 
 
 def uri_of(message: Message) -> str:

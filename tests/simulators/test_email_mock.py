@@ -94,6 +94,20 @@ async def test_a_message_reads_as_it_was_reported(autojump_clock: trio.testing.M
     told = msgspec.to_builtins(read)
     assert set(told) == {"id", "from", "to", "subject", "urgency", "received_at", "body"}
     assert (told["from"], told["urgency"]) == ("ada@example.org", "high")
+    size = len(read.body.encode())
+    assert change.metadata == {"author": "ada@example.org", "size": size, "tags": ["high"]}
+
+
+async def test_a_deletion_tells_the_message_that_it_was_and_the_live_feed_its_counts(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bench = Bench(rate=1, burst_every=0, keep=1)
+    await bench.run(1.5)
+    told = [bench.receive.receive_nowait() for _ in range(5)]
+    assert [change.kind for change in told] == [CREATED, UPDATED, CREATED, DELETED, UPDATED]
+    assert (told[3].data, told[3].metadata) == (told[0].data, told[0].metadata)
+    counts = [msgspec.to_builtins(told[index].data)["statistics"] for index in (1, 4)]
+    assert [(each["received"], each["evicted"]) for each in counts] == [(1, 0), (2, 1)]
 
 
 async def test_the_live_feed_shows_counts_and_the_newest_messages(

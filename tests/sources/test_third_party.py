@@ -199,14 +199,16 @@ class Gauge:
     async def rise(self) -> None:
         """Append lines, one or several at a time and one in halves, and see each of them announced once."""
         await trio.sleep(500)  # the baseline has been seen by then, however often it was killed
-        told: list[object] = []
+        told: list[str] = []
         for text in ("a\n", "b\nc\n", "d", "\ne\n"):
             with self.file.open("a") as file:
                 file.write(text)
             told = [line for line in self.file.read_text().split("\n")[1:-1] if line]
             await self.record.wait(len(told))
         await trio.sleep(500)
-        assert [change.data for change in self.record.changes] == told
+        assert [change.data for change in self.record.changes] == [{"line": line} for line in told]
+        versions = [str(number) for number in range(2, len(told) + 2)]  # the first line is the baseline
+        assert [(change.metadata or {})["version"] for change in self.record.changes] == versions
 
 
 @pytest.mark.usefixtures("read_at_once")

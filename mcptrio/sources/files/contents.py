@@ -84,8 +84,13 @@ def type_of(path: str) -> str | None:
 
 def modified(modified_ns: int) -> Annotations | UnsetType:
     """`lastModified`; nothing for a time that no calendar has."""
+    at = modified_at(modified_ns)
+    return UNSET if at is None else Annotations(last_modified=at)
+
+
+def modified_at(modified_ns: int) -> str | None:
+    """A time (nanoseconds since 1970) in words of ISO 8601; None for one that no calendar has."""
     try:
-        at = datetime.fromtimestamp(modified_ns / 1e9, UTC)
+        return datetime.fromtimestamp(modified_ns / 1e9, UTC).isoformat()
     except (OverflowError, ValueError, OSError):
-        return UNSET
-    return Annotations(last_modified=at.isoformat())
+        return None

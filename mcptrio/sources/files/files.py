@@ -20,6 +20,7 @@ from mcptrio.sources.files.opening import NoSuchFile
 from mcptrio.sources.files.scan import File, Limits, RootGone, Scan, Scanner
 from mcptrio.sources.files.seen import Doubts, differences, doubts, merged
 from mcptrio.sources.files.settings import FilesSettings
+from mcptrio.sources.files.told import change_of
 from mcptrio.sources.files.watch import Watch, Watched, open_watch, whole_paths
 from mcptrio.sources.outstanding import Outstanding
 from mcptrio.sources.registry import Registry
@@ -165,7 +166,7 @@ class Files:
 
     def _changes(self, before: Mapping[str, File], after: Mapping[str, File], source: str) -> list[Change]:
         return [
-            Change(uri=self._settings.uri_of(path), kind=kind, source=source)
+            change_of(self._settings.uri_of(path), kind, path, after.get(path) or before[path], source)
             for kind, path in differences(before, after)
         ]
 

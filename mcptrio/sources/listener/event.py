@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from mcptrio.live import Change
-from mcptrio.live.change import UPDATED
+from mcptrio.live.change import UPDATED, check_metadata
 
 Key = tuple[str, str, int | None]
 """What tells one fact from another: URI, id, version."""
@@ -17,12 +17,14 @@ class Event(Struct, frozen=True, kw_only=True):
     """What the service says has happened to a resource. Immutable.
 
     `version` rises with each state of the URI; `sequence` is the next number of its `series`. See the room's text.
+    `data` and `metadata` go with the change; a version is told in the metadata too.
     """
 
     uri: str
     id: str
     kind: str = UPDATED
     data: object = None
+    metadata: dict[str, object] | None = None
     version: int | None = None
     sequence: int | None = None
     series: str = ""
@@ -36,6 +38,8 @@ class Event(Struct, frozen=True, kw_only=True):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
                 raise TypeError(f"an event's {name} is an int or None, not {type(value).__name__}")
+        if self.metadata is not None:
+            check_metadata(self.metadata)
 
     @property
     def key(self) -> Key:
@@ -52,7 +56,17 @@ class Event(Struct, frozen=True, kw_only=True):
             event_id = f"{self.id}#{self.version}"
         else:
             event_id = f"{self.id}#" if "#" in self.id else self.id
-        return Change(uri=self.uri, kind=self.kind, data=self.data, event_id=event_id, source=source)
+        metadata = self.metadata
+        if self.version is not None:
+            metadata = {"version": str(self.version), **(metadata or {})}
+        return Change(
+            uri=self.uri,
+            kind=self.kind,
+            data=self.data,
+            metadata=metadata,
+            event_id=event_id,
+            source=source,
+        )
 
 
 class Answer(Struct, frozen=True):

@@ -14,10 +14,11 @@ OVERHEAD = 2048
 
 
 class Kept(Struct, frozen=True):
-    """A mail, and the contents of its attachments by number."""
+    """A mail, the contents of its attachments by number, and its keywords."""
 
     mail: Mail
     contents: dict[int, bytes]
+    tags: tuple[str, ...] = ()
 
     @property
     def cost(self) -> int:
@@ -62,12 +63,12 @@ class Mailbox:
         """The id that the next mail is to have."""
         return self._received + 1
 
-    def add(self, mail: Mail, contents: dict[int, bytes]) -> list[Mail]:
+    def add(self, kept: Kept) -> list[Kept]:
         """Keep a mail whose id is `next_id`. Returns those that had to go for it, oldest first."""
-        assert mail.id == self.next_id
-        kept = Kept(mail, contents)
-        self._received = mail.id
-        self._kept[mail.id] = kept
+        id = kept.mail.id
+        assert id == self.next_id
+        self._received = id
+        self._kept[id] = kept
         self._bytes += kept.cost
         gone = []
         while len(self._kept) > 1 and (
@@ -76,7 +77,7 @@ class Mailbox:
             gone.append(self._evict())
         return gone
 
-    def expire(self, now: datetime) -> list[Mail]:
+    def expire(self, now: datetime) -> list[Kept]:
         """Let go of what is too old, oldest first."""
         gone = []
         while (due := self.next_expiry()) is not None and due <= now:
@@ -89,10 +90,10 @@ class Mailbox:
             return kept.mail.received_at + self._retention.age
         return None
 
-    def _evict(self) -> Mail:
+    def _evict(self) -> Kept:
         oldest = self._kept.pop(next(iter(self._kept)))
         self._bytes -= oldest.cost
-        return oldest.mail
+        return oldest
 
     def get(self, id: int) -> Kept | None:
         """The mail with that id; None if there never was one, or it has gone."""

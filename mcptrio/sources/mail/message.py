@@ -42,6 +42,7 @@ class Found(Struct, frozen=True, kw_only=True):
     """What is wrong with it, in words."""
     size: int
     """Bytes, as it came."""
+    keywords: tuple[str, ...] = ()
 
 
 class Envelope(Struct, frozen=True):

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from email.message import Message
 from email.parser import BytesFeedParser
 from email.policy import Policy, compat32
+from itertools import islice
 
 from mcptrio.sources.mail.headers import BoundedPolicy, Unparsable, addresses, clean, date, header, line
 from mcptrio.sources.mail.message import Attachment, Found
@@ -29,6 +30,10 @@ MAX_DEFECTS = 20
 """How many kinds of defects are listed."""
 MAX_RECIPIENTS = 100
 """How many addresses of one header are listed."""
+MAX_KEYWORDS = 20
+"""How many keywords are listed."""
+MAX_KEYWORD = 100
+"""Characters of a keyword that are kept."""
 
 _MIME_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 _BINARY = "application/octet-stream"
@@ -129,6 +134,7 @@ class _Parts:
             contents=self._contents,
             defects=tuple(self._defects),
             size=size,
+            keywords=tuple(islice(_keywords(header(message, "keywords")), MAX_KEYWORDS)),
         )
 
     def _addresses(self, name: str) -> tuple[str, ...]:
@@ -208,6 +214,10 @@ def _name(part: Part) -> str:
     except Exception:  # a parameter's encoding may be anything
         name = "unreadable name"
     return line(re.split(r"[/\\]", name)[-1])[:200]
+
+
+def _keywords(text: str) -> Iterator[str]:
+    return (word for each in text.split(",") if (word := each.strip()[:MAX_KEYWORD]))
 
 
 def _words(name: str) -> str:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from mcptrio.catalog import UriTemplate
 from mcptrio.live import Change, InvalidUri, check_uri
 from mcptrio.live.change import CREATED, DELETED, UPDATED
+from mcptrio.sources.json_data import json_data
 from mcptrio.sources.pointer import Pointer, PointerError, described
 
 VARIABLE = "id"
@@ -124,7 +125,8 @@ def differences(
     """What happened between two snapshots.
 
     First what was created and updated, in the order of the later document; then what was deleted, in the
-    order of the earlier one. An item that only moved did not change.
+    order of the earlier one. An item that only moved did not change. Each change has the item's JSON as data, unless that is
+    too long, and its version and size as metadata; a deletion has those that the item had last.
     """
     changes: list[Change] = []
     for uri, item in after.items():
@@ -133,13 +135,14 @@ def differences(
             changes.append(_change(uri, CREATED, source, item))
         elif known.fingerprint != item.fingerprint:
             changes.append(_change(uri, UPDATED, source, item))
-    changes.extend(_change(uri, DELETED, source) for uri in before if uri not in after)
+    changes.extend(_change(uri, DELETED, source, item) for uri, item in before.items() if uri not in after)
     return tuple(changes)
 
 
-def _change(uri: str, kind: str, source: str, item: Item | None = None) -> Change:
-    data = None if item is None else msgspec.json.decode(item.content)
-    return Change(uri=uri, kind=kind, data=data, source=source)
+def _change(uri: str, kind: str, source: str, item: Item) -> Change:
+    # Not the entity tag: that is the whole document's, and another one for an equal document.
+    metadata: dict[str, object] = {"version": item.fingerprint.hex(), "size": len(item.content)}
+    return Change(uri=uri, kind=kind, data=json_data(item.content), metadata=metadata, source=source)
 
 
 def _parse(body: bytes) -> object:

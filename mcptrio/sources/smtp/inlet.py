@@ -27,7 +27,16 @@ from mcptrio.live.change import CREATED, DELETED, UPDATED
 from mcptrio.log import get_logger
 from mcptrio.protocol.types import Annotations, Resource, ResourceContents
 from mcptrio.sources.duration import seconds
-from mcptrio.sources.mail import Kept, Mail, Mailbox, MailboxStatistics, Retention, Summary
+from mcptrio.sources.mail import (
+    Heading,
+    Kept,
+    Mail,
+    Mailbox,
+    MailboxStatistics,
+    Retention,
+    Summary,
+    metadata_of,
+)
 from mcptrio.sources.outstanding import Outstanding
 from mcptrio.sources.registry import Registry
 from mcptrio.sources.smtp.counts import Counts
@@ -182,7 +191,6 @@ class Inlet:
             delivery.id = known
             return known
         id = delivery.id = self._mailbox.next_id
-        uri = self._settings.message_uri(id)
         found = delivery.found
         mail = Mail(
             id=id,
@@ -206,8 +214,9 @@ class Inlet:
             ),
             defects=found.defects,
         )
-        gone = self._mailbox.add(mail, found.contents)
-        self._outstanding.add([Change(uri=uri, kind=CREATED, data=self._summary(mail), source=source)])
+        kept = Kept(mail, found.contents, found.keywords)
+        gone = self._mailbox.add(kept)
+        self._outstanding.add([self._change(CREATED, kept, source)])
         self._report_gone(gone, source)
         return id
 
@@ -217,12 +226,16 @@ class Inlet:
             self._report_gone(gone, source)
         return bool(gone)
 
-    def _report_gone(self, gone: list[Mail], source: str) -> None:
-        changes = [
-            Change(uri=self._settings.message_uri(mail.id), kind=DELETED, source=source) for mail in gone
-        ]
-        changes.append(Change(uri=self._settings.live_feed_uri, kind=UPDATED, source=source))
+    def _report_gone(self, gone: list[Kept], source: str) -> None:
+        changes = [self._change(DELETED, kept, source) for kept in gone]
+        counted = {"statistics": self._mailbox.statistics()}
+        changes.append(Change(uri=self._settings.live_feed_uri, kind=UPDATED, data=counted, source=source))
         self._outstanding.add(changes)
+
+    def _change(self, kind: str, kept: Kept, source: str) -> Change:
+        mail = kept.mail
+        uri, metadata = self._settings.message_uri(mail.id), metadata_of(mail, kept.tags)
+        return Change(uri=uri, kind=kind, data=Heading.of(mail), metadata=metadata, source=source)
 
     def _until_expiry(self) -> float:
         due = self._mailbox.next_expiry()

@@ -10,7 +10,9 @@ from msgspec import Struct
 
 from mcptrio.live import Change
 from mcptrio.live.change import CREATED, DELETED, UPDATED
-from mcptrio.sources.websocket.router import BadMessage, Event
+from mcptrio.sources.json_data import MOST_DATA, json_data
+from mcptrio.sources.websocket.route import OTHERS
+from mcptrio.sources.websocket.router import BadMessage, Event, Fact
 
 WINDOW = 100
 """Messages that are looked back on to say how well the service is understood."""
@@ -46,7 +48,9 @@ class Counts(Struct, frozen=True):
 class Inbox:
     """Takes events, each id once while it is among the last `remember` ones; holds at most `keep` resources.
 
-    Every method is synchronous and complete. What is given out is to be reported in order.
+    Every method is synchronous and complete. What is given out is to be reported in order. A change has the resource's JSON
+    as data, unless that is too long, and as metadata its size, and the event's type as a tag if a route names it; that of a
+    resource deleted has what was held of it.
     """
 
     def __init__(self, *, keep: int, keep_bytes: int, remember: int) -> None:
@@ -80,11 +84,23 @@ class Inbox:
         self._count("taken")
         changes: list[Change] = []
         for fact in event.facts:
-            known = fact.uri in self._held
-            kind = (UPDATED if known else CREATED) if fact.change == "auto" else fact.change
-            change = Change(uri=fact.uri, kind=kind, data=fact.value, event_id=event.id, source=source)
+            held = self._drop(fact.uri)
+            kind = (CREATED if held is None else UPDATED) if fact.change == "auto" else fact.change
+            if kind == DELETED:
+                content = b"" if held is None else held.content
+                data = json_data(content)
+            else:
+                content = fact.content
+                data = fact.value if len(content) <= MOST_DATA else None
+            change = Change(
+                uri=fact.uri,
+                kind=kind,
+                data=data,
+                metadata=_metadata(content, fact),
+                event_id=event.id,
+                source=source,
+            )
             changes.append(change)
-            self._drop(fact.uri)
             if kind != DELETED:
                 self._held[fact.uri] = Held(fact.template, fact.name, fact.content, change.at)
                 self._bytes += len(fact.content)
@@ -93,15 +109,17 @@ class Inbox:
 
     def _evicted(self, source: str) -> Iterator[Change]:
         while len(self._held) > self._keep or (self._bytes > self._keep_bytes and len(self._held) > 1):
-            uri = next(iter(self._held))
+            uri, held = next(iter(self._held.items()))
             self._drop(uri)
             self._count("evicted")
-            yield Change(uri=uri, kind=DELETED, source=source)
+            data, metadata = json_data(held.content), _metadata(held.content)
+            yield Change(uri=uri, kind=DELETED, data=data, metadata=metadata, source=source)
 
-    def _drop(self, uri: str) -> None:
+    def _drop(self, uri: str) -> Held | None:
         held = self._held.pop(uri, None)
         if held is not None:
             self._bytes -= len(held.content)
+        return held
 
     def unusable(self, why: BadMessage) -> None:
         """A message came that could not be used."""
@@ -149,3 +167,13 @@ class Inbox:
 
     def _count(self, what: str) -> None:
         self._counts[what] += 1
+
+
+def _metadata(content: bytes, fact: Fact | None = None) -> dict[str, object] | None:
+    metadata: dict[str, object] = {}
+    if content:
+        metadata["size"] = len(content)
+    # A type that no route names is the service's word, and may be anything.
+    if fact is not None and fact.type != OTHERS:
+        metadata["tags"] = [fact.type]
+    return metadata or None

@@ -32,6 +32,8 @@ class Fact(Struct, frozen=True):
     change: str
     content: bytes
     value: object
+    type: str = OTHERS
+    """The type that the route is for."""
 
 
 class Event(Struct, frozen=True):
@@ -97,6 +99,7 @@ class _Way:
     def __init__(self, route: Route, data: str) -> None:
         self._uri = route.uri
         self._change = route.change
+        self._type = route.type
         self._template = UriTemplate(route.uri)
         self._pointers = {name: Pointer(route.values[name]) for name in self._template.variables}
         self._data = Pointer(data if route.data is None else route.data)
@@ -112,12 +115,12 @@ class _Way:
             raise BadMessage(f"has values that cannot be read back from their URI, {_shown(uri)}")
         name = "/".join(values.values())
         if self._change == DELETED:
-            return Fact(uri, self._uri, name, DELETED, b"", None)
+            return Fact(uri, self._uri, name, DELETED, b"", None, self._type)
         try:
             value = self._data.resolve(message)
         except PointerError as error:
             raise BadMessage(f"has no content for {_shown(uri)}: {error}") from None
-        return Fact(uri, self._uri, name, self._change, msgspec.json.encode(value), value)
+        return Fact(uri, self._uri, name, self._change, msgspec.json.encode(value), value, self._type)
 
 
 def _text_at(pointer: Pointer, message: object, what: str) -> str:

@@ -26,7 +26,7 @@ def expect_sound(found: Found, raw: bytes) -> None:
     text = msgspec.json.encode(found)
     assert len(text) < 8 * len(raw) + 100_000
     assert found.size == len(raw)
-    for line in (found.sender, found.subject, found.message_id, *found.to, *found.cc):
+    for line in (found.sender, found.subject, found.message_id, *found.to, *found.cc, *found.keywords):
         assert len(line) <= headers.MAX_SHOWN
         assert line.isprintable() or not any(ord(character) < 32 for character in line), line
     assert len(found.text) <= parsing.MAX_TEXT and "\0" not in found.text
@@ -164,3 +164,15 @@ def test_contents_beyond_the_bound_are_listed_only() -> None:
     found = parse(message.as_bytes(), 10)
     assert [each.size for each in found.attachments] == [10, 11]
     assert found.contents == {1: b"x" * 10}
+
+
+def test_keywords_are_read_and_bounded() -> None:
+    assert parse(b"Keywords: urgent, =?utf-8?q?S=C3=BC=C3=9F?= ,,\r\n\r\nx\r\n", KEPT).keywords == (
+        "urgent",
+        "Süß",
+    )
+    assert parse(b"Subject: s\r\n\r\nx\r\n", KEPT).keywords == ()
+    many = parse(b"Keywords: " + b"a," * 500 + b"\r\n\r\nx\r\n", KEPT).keywords
+    assert many == ("a",) * parsing.MAX_KEYWORDS
+    [long] = parse(b"Keywords: " + b"a" * 900 + b"\r\n\r\nx\r\n", KEPT).keywords
+    assert len(long) == parsing.MAX_KEYWORD

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcptrio.live import check_uri
+from mcptrio.sources.json_data import MOST_DATA
 from mcptrio.sources.pointer import Pointer
 from mcptrio.sources.poller.items import BadDocument, Item, Shape, differences
 
@@ -51,10 +52,33 @@ def test_creations_and_updates_come_in_the_order_of_the_document_and_deletions_l
     ]
 
 
-def test_changes_carry_the_items_value_and_their_source() -> None:
+def test_changes_carry_the_items_value_and_their_source_and_deletions_the_last_value() -> None:
     created, deleted = differences(items_of({"id": 1}), items_of({"id": 2, "v": [None]}), source="releases")
     assert (created.data, created.source) == ({"id": 2, "v": [None]}, "releases")
-    assert (deleted.data, deleted.source) == (None, "releases")
+    assert (deleted.data, deleted.source) == ({"id": 1}, "releases")
+
+
+def test_metadata_are_the_size_and_a_version_that_is_the_same_for_the_same_value_only() -> None:
+    def told(body: bytes) -> dict[str, object]:
+        [change] = differences({}, WHOLE.snapshot(body).items)
+        assert change.metadata is not None
+        return change.metadata
+
+    first = told(b'{"a": 1, "b": 2}')
+    assert set(first) == {"version", "size"}
+    assert first["size"] == len(b'{"a":1,"b":2}')
+    assert first["version"] == told(b'{"b":2,"a":1}')["version"] != told(b'{"a":1,"b":3}')["version"]
+    [deleted] = differences(WHOLE.snapshot(b'{"a": 1, "b": 2}').items, {})
+    assert deleted.metadata == first
+
+
+def test_json_that_is_too_long_does_not_go_with_its_change() -> None:
+    fits = b'"' + b"x" * (MOST_DATA - 2) + b'"'
+    [change] = differences({}, WHOLE.snapshot(fits).items)
+    assert change.data == "x" * (MOST_DATA - 2)
+    [change] = differences({}, WHOLE.snapshot(fits[:-1] + b'x"').items)
+    assert change.data is None
+    assert change.metadata is not None and change.metadata["size"] == MOST_DATA + 1
 
 
 def test_order_of_members_space_and_position_are_no_change() -> None:

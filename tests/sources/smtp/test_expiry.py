@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 import trio
 import trio.testing
 
 from mcptrio.catalog import ResourceNotFound
 from mcptrio.live import Change, Feed
-from mcptrio.sources.mail import Envelope, Found
+from mcptrio.sources.mail import Attachment, Envelope, Found
 from mcptrio.sources.smtp import Inlet, SmtpSettings
 from mcptrio.sources.smtp.delivery import Delivery, Inbox
 
@@ -55,6 +56,38 @@ async def test_a_mail_is_deleted_when_it_is_too_old(autojump_clock: trio.testing
         ("deleted", "messages/2"),
         ("updated", "live-feed"),
     ]
+
+
+async def test_a_mail_and_its_end_are_told_with_its_heading_and_the_live_feed_with_its_counts() -> None:
+    inlet = Inlet(SmtpSettings(keep=1))
+    send, receive = trio.open_memory_channel[Change](100)
+    feed = Feed("mail", send)
+    for subject in ("first", "second"):
+        found = Found(
+            sender="Ada <ada@example.org>",
+            to=("you@example.org",),
+            subject=subject,
+            text="secret",
+            attachments=(Attachment(1, "a", "text/plain", 4),),
+            keywords=("urgent",),
+            contents={1: b"more"},
+            size=512,
+        )
+        inlet._take(Delivery(Envelope("a@b", ()), found, subject.encode()), "mail")
+        await inlet._outstanding.report_to(feed)
+    told = [receive.receive_nowait() for _ in range(5)]
+    assert [change.kind for change in told] == ["created", "updated", "created", "deleted", "updated"]
+    created, _, _, deleted, live_feed = told
+    heading = msgspec.to_builtins(created.data)
+    assert (heading["from"], heading["subject"], heading["attachments"]) == (
+        "Ada <ada@example.org>",
+        "first",
+        1,
+    )
+    assert created.metadata == {"author": "Ada <ada@example.org>", "size": 512, "tags": ["urgent"]}
+    assert (deleted.uri, deleted.data, deleted.metadata) == (created.uri, created.data, created.metadata)
+    assert msgspec.to_builtins(live_feed.data)["statistics"]["evicted"] == 1
+    assert "secret" not in str(told) and "more" not in str(told)
 
 
 @pytest.mark.parametrize("id", ["0", "2", "01", "+1", "-1", "", "x", "1.0", "١", "9" * 5000])

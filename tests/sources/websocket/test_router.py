@@ -41,7 +41,7 @@ def test_an_event_may_go_to_several_resources() -> None:
 
 def test_a_type_may_be_a_number_and_what_is_deleted_needs_no_content() -> None:
     [fact] = ROUTER.event('{"event": 7, "id": "x"}').facts
-    assert (fact.uri, fact.change, fact.content) == ("chat://seven", "deleted", b"")
+    assert (fact.uri, fact.change, fact.content, fact.type) == ("chat://seven", "deleted", b"", "7")
 
 
 @pytest.mark.parametrize("type", ['"typing"', '"*"', "null", "{}", '""', "7.5"])

@@ -29,7 +29,8 @@ def install(registry: Registry, gauge: Gauge) -> None:
             seen[:] = text[: text.rfind("\n") + 1].splitlines()  # a line counts when its end is written
             told = feed.checkpoint if isinstance(feed.checkpoint, int) else len(seen)  # at first: a baseline
             for number in range(told, len(seen)):
-                await feed.updated(uri, data=seen[number], checkpoint=number + 1)
+                line, version = {"line": seen[number]}, {"version": str(number + 1)}
+                await feed.updated(uri, data=line, metadata=version, checkpoint=number + 1)
             feed.checkpoint = len(seen)
             feed.polling()
             await trio.sleep(every)
