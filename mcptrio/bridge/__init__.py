@@ -5,6 +5,7 @@ Who owns what: `Core` decides, without Trio, what goes where and what must be sa
 """
 
 from mcptrio.bridge.bridge import Bridge
-from mcptrio.bridge.core import CONNECTION_LOST, Core
+from mcptrio.bridge.core import Core
+from mcptrio.bridge.telling import CONNECTION_LOST
 
 __all__ = ["CONNECTION_LOST", "Bridge", "Core"]

@@ -4,20 +4,17 @@ what is to be said again on a new connection. Without Trio.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from functools import partial
 
 from msgspec import UNSET, Raw
 
-from mcptrio.bridge.params import (
-    acknowledged,
-    announced_lists,
-    read,
-    request_id,
-    subscription_id,
-    text,
-)
+from mcptrio.bridge import extension, telling
+from mcptrio.bridge.label import Label
+from mcptrio.bridge.listen import Listen
+from mcptrio.bridge.params import announced_lists, read, request_id, subscription_id, text
+from mcptrio.bridge.renewal import Answer, Renewal
+from mcptrio.bridge.session import Session
+from mcptrio.bridge.telling import LOST, REFUSED
 from mcptrio.protocol import (
     ErrorResponse,
     Failure,
@@ -34,10 +31,7 @@ from mcptrio.protocol import (
     encode_result,
 )
 from mcptrio.protocol.codec import ACKNOWLEDGED, UPDATED
-from mcptrio.protocol.envelope import CAPABILITIES_KEY, SUBSCRIPTION_ID_KEY, VERSION_KEY
-
-CONNECTION_LOST = "connection_lost"
-"""`data.reason` of the errors that a bridge answers itself."""
+from mcptrio.protocol.envelope import CAPABILITIES_KEY, VERSION_KEY
 
 MAX_WAITING = 256
 """Requests that wait while there is no connection; what is beyond is refused at once."""
@@ -45,15 +39,10 @@ MAX_WAITING = 256
 MAX_ASKED_BACK = 256
 """Requests of the server that may wait for the host's answers."""
 
-WINDOW = 8
-"""How many subscriptions are made again at the same time: below what servers refuse as too many."""
-
 PREFIX = "mcptrio-bridge:"
 """How the ids of the bridge's own requests begin."""
 
 Send = Callable[[bytes], None]
-_Answer = Response | ErrorResponse
-_Then = Callable[[_Answer], None]
 
 
 class CannotResume(Exception):
@@ -61,40 +50,15 @@ class CannotResume(Exception):
 
 
 class _Asked:
-    """A request of the host's that the server has."""
+    """A request of the host's that the server has. `uri` and `label` are what it subscribes, if it does."""
 
-    __slots__ = ("method", "params", "uri")
+    __slots__ = ("label", "method", "params", "uri")
 
-    def __init__(self, method: str, params: Raw | None, uri: str | None) -> None:
+    def __init__(self, method: str, params: Raw | None, uri: str | None, label: Label | None) -> None:
         self.method = method
         self.params = params
         self.uri = uri
-
-
-class _Listen:
-    """A `subscriptions/listen` of the host's, which outlives connections. The tuples are what was acknowledged."""
-
-    __slots__ = ("acknowledged", "data", "kinds", "request", "uris")
-
-    def __init__(self, request: Request, data: bytes) -> None:
-        self.request = request
-        self.data = data
-        self.acknowledged = False
-        self.uris: tuple[str, ...] = ()
-        self.kinds: tuple[str, ...] = ()
-
-
-class _Session:
-    """The host's 2025-11-25 session, as far as it must be made again."""
-
-    __slots__ = ("initialized", "kinds", "level", "params", "uris")
-
-    def __init__(self, params: Raw | None, kinds: tuple[str, ...]) -> None:
-        self.params = params
-        self.kinds = kinds
-        self.initialized = False
-        self.level: Raw | None = None
-        self.uris: dict[str, None] = {}
+        self.label = label
 
 
 class Core:
@@ -103,7 +67,8 @@ class Core:
     Every request of the host is answered once, unless it is cancelled: by the server, or with `CONNECTION_LOST` when
     the connection ends first. A listen and a session's subscriptions are made again on the next connection, their
     second confirmations are swallowed, and the host gets one update for each of their URIs (and one change of each
-    list), because something may have been missed. What belongs to no request that is open is dropped.
+    list), because something may have been missed. Labelled subscriptions of `io.mcptrio/live` go on from what the host
+    was told last. What belongs to no request that is open is dropped.
     """
 
     def __init__(self, to_host: Send, to_server: Send, *, max_waiting: int = MAX_WAITING) -> None:
@@ -114,11 +79,11 @@ class Core:
         self._max_waiting = max_waiting
         self._waiting: dict[RequestId, tuple[Request, bytes]] = {}
         self._asked: dict[RequestId, _Asked] = {}
-        self._listens: dict[RequestId, _Listen] = {}
-        self._session: _Session | None = None
+        self._listens: dict[RequestId, Listen] = {}
+        self._session: Session | None = None
         self._count = 0
-        self._own: dict[RequestId, _Then] = {}
-        self._again: deque[str] = deque()
+        self._own: dict[RequestId, Callable[[Answer], None]] = {}
+        self._renewal: Renewal | None = None
         self._asked_back: dict[str, RequestId] = {}
 
     @property
@@ -142,7 +107,7 @@ class Core:
         else:
             self._ask("initialize", self._session.params, self._greeted)
 
-    def _greeted(self, answer: _Answer) -> None:
+    def _greeted(self, answer: Answer) -> None:
         session = self._session
         assert session is not None
         if isinstance(answer, ErrorResponse):
@@ -151,42 +116,30 @@ class Core:
             self._to_server(encode_notification("notifications/initialized"))
             if session.level is not None:
                 self._ask("logging/setLevel", session.level, _ignore)
-            self._again.extend(session.uris)
-            for _ in range(WINDOW):
-                self._subscribe_again()
+            self._renewal = Renewal(session, self._ask, self._to_host, self._forward_waiting)
             self._lists_changed(session.kinds)
         self._resume()
-
-    def _subscribe_again(self) -> None:
-        session = self._session
-        while self._again and session is not None:
-            uri = self._again.popleft()
-            if uri in session.uris:
-                self._ask("resources/subscribe", {"uri": uri}, partial(self._subscribed_again, uri))
-                return
-
-    def _subscribed_again(self, uri: str, answer: _Answer) -> None:
-        self._subscribe_again()
-        if self._session is None or uri not in self._session.uris:
-            return
-        if isinstance(answer, ErrorResponse):
-            del self._session.uris[uri]  # the host reads, and learns why
-        self._updated(uri)
 
     def _resume(self) -> None:
         self.is_up = True
         for listen in list(self._listens.values()):
-            self._forward(listen.request, listen.data)
+            self._forward(listen.request, listen.again())
+        self._forward_waiting()
+
+    def _forward_waiting(self) -> None:
         waiting = list(self._waiting.values())
         self._waiting.clear()
         for request, data in waiting:
-            self._forward(request, data)
+            if self._renewal is not None and self._renewal.holds(request):
+                self._waiting[request.id] = (request, data)
+            else:
+                self._forward(request, data)
 
     def lost(self) -> None:
         """The connection has ended, or was never made. Idempotent."""
         self.is_up = False
         self._own.clear()
-        self._again.clear()
+        self._renewal = None
         asked, self._asked = self._asked, {}
         for id in asked:
             if id not in self._listens:
@@ -195,12 +148,16 @@ class Core:
             gone = {"requestId": own, "reason": "the connection to the server was lost"}
             self._to_host(encode_notification("notifications/cancelled", gone))
         self._asked_back.clear()
+        for label in () if self._session is None else self._session.lost():
+            self._to_host(telling.gap(label, LOST))
 
     def missed(self) -> None:
         """What the server tells a session unasked may have been lost, though the connection lives."""
         if self._session is not None and self._session.initialized:
             for uri in self._session.uris:
-                self._updated(uri)
+                self._to_host(telling.updated(uri))
+            for label in self._session.labels.values():
+                self._to_host(telling.gap(label, LOST))
             self._lists_changed(self._session.kinds)
 
     # -- the host --------------------------------------------------------------------------------------
@@ -225,7 +182,7 @@ class Core:
             self._to_host(
                 encode_error(id, Failure.INVALID_REQUEST.legacy, "Invalid request: the id is in use")
             )
-        elif self.is_up:
+        elif self.is_up and (self._renewal is None or not self._renewal.holds(request)):
             self._forward(request, data)
         elif len(self._waiting) < self._max_waiting:
             self._waiting[id] = (request, data)
@@ -233,22 +190,25 @@ class Core:
             self._refuse(id)
 
     def _forward(self, request: Request, data: bytes) -> None:
-        uri = None
-        if request.method in ("resources/subscribe", "resources/unsubscribe"):
+        uri, label = None, None
+        if request.method == "resources/subscribe":
             uri = text(read(request.params), "uri")
-            if request.method == "resources/unsubscribe":
-                self._unsubscribed(uri)
+            asked = extension.subscribed(request.params)
+            if asked is not None and uri is not None and self._session is not None:
+                label = self._session.asking[asked[0].label] = Label(*asked, uri)
+        elif request.method == "resources/unsubscribe":
+            self._unsubscribed(text(read(request.params), "uri"))
         elif request.method == "subscriptions/listen" and request.id not in self._listens:
-            self._listens[request.id] = _Listen(request, data)
-        self._asked[request.id] = _Asked(request.method, request.params, uri)
+            self._listens[request.id] = Listen(request, data)
+        self._asked[request.id] = _Asked(request.method, request.params, uri, label)
         self._to_server(data)
 
     def _unsubscribed(self, uri: str | None) -> None:
         """What is asked for now counts, whatever the answers to earlier requests will say."""
         if self._session is not None and uri is not None:
-            self._session.uris.pop(uri, None)
+            self._session.forget(uri)
         for asked in self._asked.values():
-            if asked.uri == uri:
+            if asked.uri == uri or (asked.label is not None and asked.label.is_meant_by(uri)):
                 asked.uri = None
 
     def _host_notifies(self, message: Notification, data: bytes) -> None:
@@ -269,9 +229,10 @@ class Core:
         asked = self._asked.get(id)
         if asked is not None and asked.method != "initialize":
             del self._asked[id]
+            self._settled(asked)
             self._to_server(data)
 
-    def _host_answers(self, message: _Answer) -> None:
+    def _host_answers(self, message: Answer) -> None:
         theirs = self._asked_back.pop(message.id, None) if isinstance(message.id, str) else None
         if theirs is None:
             return  # of a connection that has gone
@@ -298,7 +259,7 @@ class Core:
         elif message.id is not None:
             self._server_answers(message.id, message, data)
 
-    def _server_answers(self, id: RequestId, message: _Answer, data: bytes) -> None:
+    def _server_answers(self, id: RequestId, message: Answer, data: bytes) -> None:
         if (then := self._own.pop(id, None)) is not None:
             then(message)
             return
@@ -306,18 +267,33 @@ class Core:
         if asked is None:
             return
         self._listens.pop(id, None)
+        self._settled(asked)
         if isinstance(message, Response):
             self._note(asked, message)
         self._to_host(data)
 
+    def _settled(self, asked: _Asked) -> None:
+        """It is answered or cancelled."""
+        label, session = asked.label, self._session
+        if label is not None and session is not None and session.asking.get(label.name) is label:
+            del session.asking[label.name]
+
     def _note(self, asked: _Asked, response: Response) -> None:
         """Remember what a new connection must be told again."""
         if asked.method == "initialize":
-            self._session = _Session(asked.params, announced_lists(read(response.result)))
+            if self._session is not None:
+                self._session.uris.clear()  # it is no more, whatever is asked for it now
+                self._session.labels.clear()
+            self._session = Session(asked.params, announced_lists(read(response.result)))
         elif self._session is None:
             pass
         elif asked.method == "resources/subscribe" and asked.uri is not None:
-            self._session.uris[asked.uri] = None
+            honoured = None if asked.label is None else extension.answered(response.result)
+            if asked.label is not None and honoured is not None:
+                asked.label.acknowledged(honoured)
+                self._session.labels[asked.label.name] = asked.label
+            else:
+                self._session.uris[asked.uri] = None
         elif asked.method == "logging/setLevel":
             self._session.level = asked.params
 
@@ -337,19 +313,39 @@ class Core:
             self._server_cancels(read(message.params), data)
             return
         if message.method == ACKNOWLEDGED:
-            params = read(message.params)
-            id = subscription_id(params)
-            listen = None if id is None else self._listens.get(id)
-            if listen is None:
-                return
-            if listen.acknowledged:
-                for uri in listen.uris:
-                    self._updated(uri, id)
-                self._lists_changed(listen.kinds, id)
-                return
-            listen.acknowledged = True
-            listen.uris, listen.kinds = acknowledged(params)
+            self._acknowledged(message, data)
+            return
+        if message.method == UPDATED and (change := extension.delivered(message.params)) is not None:
+            self._delivered(change)
         self._to_host(data)
+
+    def _acknowledged(self, message: Notification, data: bytes) -> None:
+        params = read(message.params)
+        id = subscription_id(params)
+        listen = None if id is None else self._listens.get(id)
+        if listen is None:
+            return
+        honoured = extension.acknowledged(message.params)
+        if not listen.acknowledged:
+            listen.acknowledge(params, honoured)
+            self._to_host(data)
+            return
+        for uri in listen.uris:
+            self._to_host(telling.updated(uri, id))
+        self._lists_changed(listen.kinds, id)
+        for name, label in listen.labels.items():
+            if name in honoured:
+                label.acknowledged(honoured[name])
+            else:
+                self._to_host(telling.gap(label, REFUSED, id))
+
+    def _delivered(self, change: extension.Delivery) -> None:
+        """The host is sent this: a connection after this one goes on from there."""
+        if change.listen is None:
+            if self._session is not None:
+                self._session.delivered(change.label, change.offset)
+        elif (listen := self._listens.get(change.listen)) is not None and change.label in listen.labels:
+            listen.labels[change.label].delivered(change.offset)
 
     def _server_cancels(self, params: dict[str, object], data: bytes) -> None:
         id = request_id(params, "requestId")
@@ -368,26 +364,18 @@ class Core:
         self._count += 1
         return f"{PREFIX}{self._count}"
 
-    def _ask(self, method: str, params: object, then: _Then) -> None:
+    def _ask(self, method: str, params: object, then: Callable[[Answer], None]) -> None:
         id = self._new_id()
         self._own[id] = then
         self._to_server(encode_request(id, method, UNSET if params is None else params))
 
-    def _updated(self, uri: str, listen: RequestId | None = None) -> None:
-        self._to_host(encode_notification(UPDATED, {"uri": uri, **_tag(listen)}))
-
     def _lists_changed(self, kinds: tuple[str, ...], listen: RequestId | None = None) -> None:
         for kind in kinds:
-            self._to_host(encode_notification(f"notifications/{kind}/list_changed", _tag(listen) or UNSET))
+            self._to_host(telling.list_changed(kind, listen))
 
     def _refuse(self, id: RequestId) -> None:
-        told = "The connection to the server was lost: try again"
-        self._to_host(encode_error(id, Failure.INTERNAL.legacy, told, {"reason": CONNECTION_LOST}))
+        self._to_host(telling.connection_lost(id))
 
 
-def _tag(listen: RequestId | None) -> dict[str, object]:
-    return {} if listen is None else {"_meta": {SUBSCRIPTION_ID_KEY: listen}}
-
-
-def _ignore(answer: _Answer) -> None:
+def _ignore(answer: Answer) -> None:
     """Whether it is taken or not, the session goes on."""

@@ -62,9 +62,10 @@ class Dialler:
 class Host:
     """A program that started the bridge and speaks by lines."""
 
-    def __init__(self, transport: MemoryTransport, revision: str) -> None:
+    def __init__(self, transport: MemoryTransport, revision: str, capabilities: Message) -> None:
         self.stream = TransportStream(transport)
         self.revision = revision
+        self.capabilities = capabilities
         self.heard: list[Message] = []
         self._rest = b""
         self._ids = 0
@@ -72,7 +73,8 @@ class Host:
     async def say(self, method: str, params: Message | None = None, *, id: object = None) -> None:
         params = dict(params or {})
         if self.revision == MODERN and id is not None:
-            params["_meta"] = {**ENVELOPE, **params.get("_meta", {})}
+            envelope = {**ENVELOPE, "io.modelcontextprotocol/clientCapabilities": self.capabilities}
+            params["_meta"] = {**envelope, **params.get("_meta", {})}
         message = {"jsonrpc": "2.0", "method": method, "params": params}
         await self.write(message | ({} if id is None else {"id": id}))
 
@@ -107,7 +109,8 @@ class Host:
         """What comes first."""
         if self.revision == LEGACY:
             info = {"name": "host", "version": "1"}
-            params = {"protocolVersion": LEGACY, "capabilities": {"elicitation": {}}, "clientInfo": info}
+            capabilities = {"elicitation": {}, **self.capabilities}
+            params = {"protocolVersion": LEGACY, "capabilities": capabilities, "clientInfo": info}
             assert (await self.ask("initialize", params))["result"]["protocolVersion"] == LEGACY
             await self.say("notifications/initialized")
         else:
@@ -143,14 +146,21 @@ class Host:
 class Rig:
     """One bridge that runs."""
 
-    def __init__(self, app: App, url: str, revision: str, token: str | None = None) -> None:
+    def __init__(
+        self,
+        app: App,
+        url: str,
+        revision: str,
+        token: str | None = None,
+        capabilities: Message | None = None,
+    ) -> None:
         self.app = app
         self.dial = Dialler(app)
         self.losses: list[str] = []
         self.failure: ConnectionLost | None = None
         self.ended = trio.Event()
         ours, theirs = memory_transport_pair()
-        self.host = Host(theirs, revision)
+        self.host = Host(theirs, revision, capabilities or {})
         self.bridge = Bridge(
             find_target(url, timeout=10, connect=self.dial, token=token),
             ours,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mcptrio.bridge.core import WINDOW, CannotResume
+from mcptrio.bridge.core import CannotResume
+from mcptrio.bridge.renewal import WINDOW
 from tests.bridge.core_rig import ENVELOPE, SUBSCRIPTION_ID, Rig, methods, updated
 
 

@@ -37,7 +37,7 @@ def starting(nursery: trio.Nursery, autojump_clock: MockClock) -> Start:
             rng=random.Random(1),
         )
         nursery.start_soon(bridge.run)
-        host = Host(theirs, LEGACY)
+        host = Host(theirs, LEGACY, {})
         await host.begin()
         return host, losses
 
