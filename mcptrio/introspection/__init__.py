@@ -2,7 +2,7 @@
 
     mcptrio://supervision      the tree of tasks: states, restarts, last errors
     mcptrio://sources/{name}   how a source is doing, since when and why
-    mcptrio://subscriptions    which resources are subscribed, and by how many
+    mcptrio://subscriptions    which resources and patterns are subscribed, and how often
     mcptrio://sessions         who is connected, and what is pending towards whom
     mcptrio://alerts           what is wrong now, and what was
 

@@ -11,6 +11,7 @@
 | a supervisor has given up | `{supervisor}` | critical | when it has run again for 10 s |
 | the pump set a change aside | `pump` | error | 60 s after the last one |
 | the hub was rebuilt | `hub` | critical | 60 s later |
+| more waits for a client than may | `hub` | warning | 60 s after the last gap |
 | connections at 70 % of the limit | the endpoint | info | when there are fewer |
 | connections at the limit | the endpoint | warning | when there are fewer |
 """
@@ -38,6 +39,7 @@ OVERSTAYED = "overstayed"
 ESCALATED = "escalated"
 SET_ASIDE = "change set aside"
 REBUILT = "rebuilt"
+GAPS = "gaps"
 BUSY = "many connections"
 FULL = "no more connections"
 
@@ -122,6 +124,11 @@ class Conditions:
         """The hub has been rebuilt."""
         message = "the hub's tables were made anew; all clients were closed, and subscribe again"
         self._alerts.trigger("hub", REBUILT, Severity.CRITICAL, message, now, until=now + QUIET)
+
+    def gaps(self, number: int, now: float) -> None:
+        """There are so many gaps more, because more waited for clients than may."""
+        message = f"{number} gaps: more waited for clients than may, and what did is given up"
+        self._alerts.trigger("hub", GAPS, Severity.WARNING, message, now, until=now + QUIET)
 
     def connections(self, endpoint: str, open: int, limit: int, now: float) -> None:
         """An endpoint has so many connections open, of at most so many; of one that has ended, none."""

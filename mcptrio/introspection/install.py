@@ -26,11 +26,11 @@ def install(
     Raises:
         ValueError: there is a source named `mcptrio`, or it was done already.
     """
-    observer = Observer(server, pump, sources, reports)
+    observer = Observer(server, hub, pump, sources, reports)
     server.metrics.register(AlertsCollector(lambda: observer.look().counts()))
     if server.settings.introspection:
         resources = OwnResources(server, hub, sources, observer)
-        updates = Updates(hub, resources.stamp)
+        updates = Updates(hub, resources.stamp, resources.listed)
         resources.offer(registry.catalog)
         # Always: it does nothing until somebody subscribes, and so a read does not start and stop it.
         registry.add_source(NAME, updates.run, pattern=PATTERNS, always=True)

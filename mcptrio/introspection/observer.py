@@ -7,7 +7,8 @@ import trio
 from mcptrio.introspection.alerts import Alerts
 from mcptrio.introspection.conditions import Conditions
 from mcptrio.introspection.document import utc
-from mcptrio.live import Change, Pump, SourceState
+from mcptrio.live import Change, Hub, Pump, SourceState
+from mcptrio.live.deliveries import PENDING
 from mcptrio.server import Server
 from mcptrio.sources import SourceTree
 from mcptrio.supervision import Report, Reports, Strategy, supervisors
@@ -17,16 +18,18 @@ class Observer:
     """Turns the facts of one server into alerts, in the step in which they happen; runs no task.
 
     What nobody tells, because it would cost too often (how many connections there are) or because it is only counted
-    (rebuilds of the hub), is looked at with every report, which each connection makes at its start and end, and in `look`.
+    (rebuilds of the hub, gaps because too much waited), is looked at with every report, which each connection makes at its start and end, and in `look`.
     """
 
-    def __init__(self, server: Server, pump: Pump, sources: SourceTree, reports: Reports) -> None:
+    def __init__(self, server: Server, hub: Hub, pump: Pump, sources: SourceTree, reports: Reports) -> None:
         self._alerts = Alerts(utc)
         self._conditions = Conditions(self._alerts, self._shared_part)
         self._sources = sources
         self._server = server
         self._run: trio.lowlevel.TrioToken | None = None
         self._rebuilt = server.rebuilt_total
+        self._tally = hub.selections.tally
+        self._gaps = 0
         reports.subscribe(self._reported)
         sources.on_state(self._source_state)
         pump.on_set_aside(self._set_aside)
@@ -56,6 +59,10 @@ class Observer:
         if rebuilt != self._rebuilt:
             self._rebuilt = rebuilt
             self._conditions.rebuilt(now)
+        gaps = self._tally.gaps[PENDING]
+        if gaps != self._gaps:
+            self._conditions.gaps(gaps - self._gaps, now)
+            self._gaps = gaps
         endpoints = self._server.endpoints
         for endpoint in endpoints:
             open = endpoint.listener.statistics().open

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import trio
 
@@ -14,7 +14,7 @@ from mcptrio.introspection.sessions_document import SessionsDocument, sessions_d
 from mcptrio.introspection.source_document import SourceDocument, source_document
 from mcptrio.introspection.subscriptions_document import SubscriptionsDocument, subscriptions_document
 from mcptrio.introspection.supervision_document import Supervised, supervision_document
-from mcptrio.live import Hub
+from mcptrio.live import Hub, Outbox
 from mcptrio.server import Server
 from mcptrio.server.peer import Peer
 from mcptrio.sources import SourceTree
@@ -42,8 +42,8 @@ class OwnResources:
         self._supervision: tuple[int, ...] = ()
         self._stamps: dict[str, Callable[[], object]] = {
             SUPERVISION: self._supervision_stamp,
-            SUBSCRIPTIONS: lambda: hub.changes,
-            SESSIONS: lambda: (server.traffic.peer_changes, hub.changes),
+            SUBSCRIPTIONS: lambda: (hub.changes, hub.selections.changes),
+            SESSIONS: lambda: (server.traffic.peer_changes, hub.changes, hub.selections.changes),
             ALERTS: lambda: observer.look().changes,
         }
 
@@ -69,7 +69,7 @@ class OwnResources:
             self.read_subscriptions,
             name="subscriptions",
             title="Subscriptions",
-            description="Which resources are subscribed, and by how many.",
+            description="Which resources and patterns are subscribed, and how often.",
         )
         catalog.add_resource(
             SESSIONS,
@@ -111,24 +111,26 @@ class OwnResources:
     async def list_sources(self) -> list[str]:
         """The URIs of all sources."""
         await trio.lowlevel.checkpoint()
-        return [self._source_template.expand({"name": name}) for name in self._sources.names()]
+        return [*self._source_uris()]
 
     async def read_subscriptions(self) -> SubscriptionsDocument:
         """`mcptrio://subscriptions`."""
         await trio.lowlevel.checkpoint()
-        return subscriptions_document(self._hub.statistics().subscriptions, self._hub.audiences())
+        hub, selections = self._hub, self._hub.selections
+        total = hub.statistics().subscriptions + len(selections)
+        return subscriptions_document(total, hub.audiences(), selections.wanted())
 
     async def read_sessions(self) -> SessionsDocument:
         """`mcptrio://sessions`."""
         await trio.lowlevel.checkpoint()
         peers = (peer for endpoint in self._server.endpoints for peer in endpoint.peers.values())
-        return sessions_document(peers, self._subscriptions_of)
+        return sessions_document(peers, self._subscriptions_of, self._selections_of)
 
     def _subscriptions_of(self, peer: Peer) -> int:
-        subscribers = (
-            [*peer.listens.values()] if peer.session is None else [peer.session, *peer.listens.values()]
-        )
-        return sum(self._hub.count(subscriber.outbox) for subscriber in subscribers)
+        return sum(map(self._hub.count, _outboxes(peer))) + self._selections_of(peer)
+
+    def _selections_of(self, peer: Peer) -> int:
+        return sum(map(self._hub.selections.count, _outboxes(peer)))
 
     async def read_alerts(self) -> AlertsDocument:
         """`mcptrio://alerts`."""
@@ -136,6 +138,14 @@ class OwnResources:
         return alerts_document(self._observer.look())
 
     # Stamps.
+
+    def listed(self) -> Iterator[str]:
+        """The URIs of all of them, as they are listed."""
+        yield from self._stamps
+        yield from self._source_uris()
+
+    def _source_uris(self) -> Iterator[str]:
+        return (self._source_template.expand({"name": name}) for name in self._sources.names())
 
     def stamp(self, uri: str) -> object:
         """Something that is different when the resource is; None for a URI that is none of them."""
@@ -152,3 +162,9 @@ class OwnResources:
             self._supervisors = supervisors(self._server.root)
             stamp = self._supervision = tuple(supervisor.changes for supervisor in self._supervisors)
         return stamp
+
+
+def _outboxes(peer: Peer) -> Iterator[Outbox]:
+    if peer.session is not None:
+        yield peer.session.outbox
+    yield from (listen.outbox for listen in peer.listens.values())

@@ -8,7 +8,17 @@ import pytest
 import trio
 
 from mcptrio import App, Feed, ServerSettings
-from tests.server.rig import House, Json, Wire, updated
+from mcptrio.protocol.extension import EXTENSION, SUBSCRIPTION_URI, SUBSCRIPTIONS_KEY
+from tests.server.rig import (
+    CAPABILITIES_KEY,
+    INITIALIZE,
+    House,
+    Json,
+    Wire,
+    notification,
+    request,
+    updated,
+)
 
 SUPERVISION = "mcptrio://supervision"
 SUBSCRIPTIONS = "mcptrio://subscriptions"
@@ -73,6 +83,27 @@ async def subscribed(home: House, modern: bool, *uris: str) -> Wire:
         assert await wire.listen("l", *uris) == {"resourceSubscriptions": list(uris)}
     else:
         await wire.subscribe(*uris)
+    return wire
+
+
+async def selected(home: House, modern: bool, *asked: Json) -> Wire:
+    """A client that has subscribed by the extension; each of `asked` has a label and a selector."""
+    wire = await home.connect()
+    capabilities: Json = {"extensions": {EXTENSION: {}}}
+    if modern:
+        params: Json = {
+            "notifications": {SUBSCRIPTIONS_KEY: list(asked)},
+            "_meta": {CAPABILITIES_KEY: capabilities},
+        }
+        await wire.send(request("l", "subscriptions/listen", params, modern=True))
+        acknowledged = json.dumps(await wire.receive())
+        assert all(f'"label": "{each["label"]}"' in acknowledged for each in asked)
+    else:
+        await wire.result("initialize", {**INITIALIZE, "capabilities": capabilities})
+        await wire.send(notification("notifications/initialized"))
+        for each in asked:
+            uri = each.get("uri") or f"{SUBSCRIPTION_URI}{each['label']}"
+            await wire.result("resources/subscribe", {"uri": uri, "_meta": {SUBSCRIPTIONS_KEY: each}})
     return wire
 
 

@@ -84,15 +84,20 @@ async def test_sessions_tell_who_is_there(modern: bool) -> None:
         assert list(by_id) == ["#1", "#2", "#3", "#4"], "as the log calls them"
         assert {each.pop("since")[:2] for each in sessions} == {"20"}
         test = {"name": "test", "version": "1"}
-        nothing = {"subscriptions": 0, "listens": 0, "requests": 0, "pendingBytes": 0}
+        nothing = {
+            **{"subscriptions": 0, "selections": 0, "listens": 0, "requests": 0},
+            **{"pendingBytes": 0, "waiting": 0, "waitingBytes": 0},
+        }
         assert by_id["#2"] == {"revision": None, "client": None, **nothing}
         assert by_id["#3"] == {
+            **nothing,
             **{"revision": "2025-11-25", "client": test},
-            **{"subscriptions": 2, "listens": 0, "requests": 1, "pendingBytes": 0},
+            **{"subscriptions": 2, "requests": 1},
         }
         assert by_id["#4"] == {
+            **nothing,
             **{"revision": "2026-07-28", "client": None},
-            **{"subscriptions": 1, "listens": 2, "requests": 0, "pendingBytes": 0},
+            **{"subscriptions": 1, "listens": 2},
         }
         mine = by_id["#1"]
         assert (mine["revision"], mine["requests"]) == ("2026-07-28" if modern else "2025-11-25", 1)

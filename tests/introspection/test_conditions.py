@@ -193,6 +193,15 @@ def test_a_rebuilt_hub_is_critical_for_a_minute(scene: Scene) -> None:
     assert scene.open(1) == []
 
 
+def test_gaps_because_too_much_waited_are_a_warning_until_there_is_none_for_a_minute(scene: Scene) -> None:
+    scene.conditions.gaps(3, scene.now)
+    assert scene.open(59) == [("warning", "hub", "gaps", 1)]
+    scene.conditions.gaps(1, scene.now)
+    assert scene.open(59) == [("warning", "hub", "gaps", 2)]
+    assert scene.alerts.open()[0].message.startswith("1 gaps: ")
+    assert scene.open(1) == []
+
+
 def test_connections_are_told_of_from_seventy_percent_on_and_at_the_limit(scene: Scene) -> None:
     for open, expected in [
         (69, []),

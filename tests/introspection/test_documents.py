@@ -17,7 +17,9 @@ from mcptrio.introspection.sessions_document import sessions_document
 from mcptrio.introspection.source_document import source_document
 from mcptrio.introspection.subscriptions_document import subscriptions_document
 from mcptrio.introspection.supervision_document import MOST_TROUBLED, Supervised, supervision_document
-from mcptrio.live import SourceState
+from mcptrio.live import Allowance, Change, Entry, SourceState
+from mcptrio.live.selector import parse_selector
+from mcptrio.live.weight import Weighed
 from mcptrio.protocol import Revision
 from mcptrio.protocol.types import ClientInfo
 from mcptrio.server.peer import Peer
@@ -35,7 +37,7 @@ def encoded(document: object) -> str:
 
 class TestSubscriptions:
     def test_the_most_subscribed_come_first_and_beyond_a_thousand_the_rest_is_counted(self) -> None:
-        document = subscriptions_document(12_345, ((f"a://{n:04}", n % 7) for n in range(MANY)))
+        document = subscriptions_document(12_345, ((f"a://{n:04}", n % 7) for n in range(MANY)), [])
         assert (document.total, document.total_uris, document.truncated) == (12_345, MANY, True)
         assert len(document.uris) == MOST
         assert [(each.uri, each.subscribers) for each in document.uris[:2]] == [
@@ -47,12 +49,36 @@ class TestSubscriptions:
         )
 
     def test_secrets_in_uris_are_masked(self) -> None:
-        document = subscriptions_document(2, [(f"db://me:{SECRET}@h/x", 1), (f"a://b?token={SECRET}", 1)])
+        document = subscriptions_document(2, [(f"db://me:{SECRET}@h/x", 1), (f"a://b?token={SECRET}", 1)], [])
         assert [each.uri for each in document.uris] == ["a://b?token=***", "db://***@h/x"]
 
+    def test_selectors_are_shown_as_they_were_written_most_subscribed_first_masked_and_cut(self) -> None:
+        wanted = [
+            (parse_selector({"uri": "mail://1"}), 1),
+            (parse_selector({"template": f"a://{{id}}?token={SECRET}"}), 1),
+            (parse_selector({"glob": "mail://*"}), 7),
+            (parse_selector({"glob": "z://" + "x" * 1000}), 1),
+        ]
+        document = subscriptions_document(10, [], wanted)
+        assert [(each.selector, each.kind, each.subscriptions) for each in document.selectors] == [
+            ("mail://*", "glob", 7),
+            ("a://{id}?token=***", "template", 1),
+            ("mail://1", "uri", 1),
+            (f"z://{'x' * 493}...", "glob", 1),
+        ]
+        assert (document.total, document.total_uris, document.total_selectors) == (10, 0, 4)
+        assert not document.truncated
+
+    def test_beyond_a_thousand_selectors_the_rest_is_counted(self) -> None:
+        wanted = ((parse_selector({"glob": f"a://{n:04}*"}), n % 7) for n in range(MANY))
+        document = subscriptions_document(MANY, [("a://b", 1)], wanted)
+        assert (len(document.uris), document.total_selectors, document.truncated) == (1, MANY, True)
+        assert len(document.selectors) == MOST
+        assert [each.selector for each in document.selectors[:2]] == ["a://0006*", "a://0013*"]
+
     def test_of_nobody_there_is_nothing(self) -> None:
-        assert encoded(subscriptions_document(0, [])) == (
-            '{"total":0,"totalUris":0,"uris":[],"truncated":false}'
+        assert encoded(subscriptions_document(0, [], [])) == (
+            '{"total":0,"totalUris":0,"uris":[],"totalSelectors":0,"selectors":[],"truncated":false}'
         )
 
 
@@ -86,10 +112,20 @@ def a_peer(number: int, pending: int = 0) -> Peer:
 
 class TestSessions:
     async def test_a_peer_has_a_number_and_no_address(self) -> None:
-        document = sessions_document([a_peer(12)], lambda peer: 3)
+        document = sessions_document([a_peer(12)], lambda peer: 3, lambda peer: 1)
         [entry] = document.sessions
         assert (entry.id, entry.revision, entry.client, entry.subscriptions) == ("#12", None, None, 3)
+        assert (entry.selections, entry.waiting, entry.waiting_bytes) == (1, 0, 0)
         assert "203.0.113" not in encoded(document)
+
+    async def test_what_waits_for_a_peer_is_told(self) -> None:
+        peer = a_peer(1)
+        peer.allowance = Allowance()
+        for offset in (1, 2):
+            peer.allowance.take(Weighed.of(Entry(offset, Change(uri="a://b"))))
+        [entry] = sessions_document([peer], lambda peer: 1, lambda peer: 1).sessions
+        assert (entry.waiting, entry.waiting_bytes) == (2, peer.allowance.bytes)
+        assert entry.waiting_bytes > 0
 
     async def test_what_a_client_calls_itself_is_printable_bounded_and_masked(self) -> None:
         peer = a_peer(1)
@@ -97,7 +133,7 @@ class TestSessions:
             Revision.MODERN,
             ClientInfo(name="\x1b[31mevil\r\n\u202ename" + "x" * 10_000, version=f"token={SECRET}"),
         )
-        [entry] = sessions_document([peer], lambda peer: 0).sessions
+        [entry] = sessions_document([peer], lambda peer: 0, lambda peer: 0).sessions
         assert entry.client is not None
         assert entry.client.name.startswith("\\x1b[31mevil \\u202enamexxx")
         assert len(entry.client.name) == 100
@@ -107,11 +143,11 @@ class TestSessions:
 
     async def test_of_two_thousand_those_that_are_behind_come_first_and_a_thousand_are_shown(self) -> None:
         peers = [a_peer(number, pending=number % 3) for number in range(MANY)]
-        document = sessions_document(peers, lambda peer: 0)
+        document = sessions_document(peers, lambda peer: 0, lambda peer: 0)
         assert (document.total, len(document.sessions), document.truncated) == (MANY, MOST, True)
         assert [entry.id for entry in document.sessions[:2]] == ["#2", "#5"]
         assert {entry.pending_bytes for entry in document.sessions[:666]} == {2}
-        assert len(encoded(document)) < 300_000
+        assert len(encoded(document)) < 350_000
 
 
 class TestSources:

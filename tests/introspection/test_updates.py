@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 
+import pytest
 import trio
 
 from mcptrio.introspection.updates import INTERVAL, Updates
-from mcptrio.live import Change, Feed, Hub, Outbox, Pump
+from mcptrio.live import Allowance, Change, Feed, Hub, Outbox, Pump
+from mcptrio.live.terms import parse_terms
 
 A, B = "mcptrio://a", "mcptrio://b"
 
@@ -24,7 +26,7 @@ class Scene:
         self.stamps = {A: 0, B: 0}
         self.looks = 0
         self.told: list[tuple[float, str]] = []
-        self.updates = Updates(self.hub, self.stamp)
+        self.updates = Updates(self.hub, self.stamp, lambda: self.stamps)
         self.feed.watch(self.reported)
 
     def stamp(self, uri: str) -> object:
@@ -39,11 +41,19 @@ class Scene:
         outbox = Outbox()
         for uri in uris:
             self.hub.subscribe(uri, outbox)
-            self.feed.want(uri)
         yield
         self.hub.leave(outbox)
-        for uri in uris:
-            self.feed.unwant(uri)
+
+    def select(self, *selectors: dict[str, str]) -> Outbox:
+        """Subscribe by the extension; `hub.leave` ends it."""
+        outbox = Outbox()
+        asked = [parse_terms({"label": str(n), **each}, "s") for n, each in enumerate(selectors)]
+        self.hub.select(outbox, asked, Allowance())
+        return outbox
+
+    def uris(self) -> list[str]:
+        """What was reported, by URI."""
+        return [uri for _, uri in self.told]
 
 
 @contextmanager
@@ -174,7 +184,6 @@ async def test_who_leaves_and_comes_again_during_a_report_hears_of_no_change_bef
         scene.hub.subscribe(A, outbox)
 
     scene.feed.watch(leave_and_come_again)
-    scene.feed.want(A)
     with trio.move_on_after(INTERVAL * 3.5):
         await scene.updates.run(scene.feed)
     assert len(scene.told) == 1
@@ -203,3 +212,154 @@ async def test_many_spellings_of_one_uri_hold_up_nobody(nursery: trio.Nursery) -
         await trio.sleep(INTERVAL * 1.5)
         assert len(seen) >= 5
     nursery.cancel_scope.cancel()
+
+
+class TestExtension:
+    async def test_a_uri_is_told_of_while_it_is_subscribed_either_way(self, nursery: trio.Nursery) -> None:
+        scene = Scene()
+        nursery.start_soon(scene.updates.run, scene.feed)
+        nursery.start_soon(scene.pump.run)
+        selected = scene.select({"uri": A})
+        with scene.subscribed(A):
+            scene.stamps[A] += 1
+            await trio.sleep(10)
+            assert scene.uris() == [A], "one change of one resource"
+        scene.stamps[A] += 1
+        await trio.sleep(10)
+        assert scene.uris() == [A, A], "the plain one has left, the other is there"
+        with scene.subscribed(A):
+            scene.hub.leave(selected)
+            scene.stamps[A] += 1
+            await trio.sleep(10)
+            assert scene.uris() == [A, A, A], "and the other way round"
+        scene.stamps[A] += 1
+        with nothing_told(scene):
+            await trio.sleep(10)
+        assert scene.updates._told == scene.updates._asked == {}
+        nursery.cancel_scope.cancel()
+
+    async def test_a_second_subscription_to_a_uri_loses_no_change_of_the_first(
+        self, nursery: trio.Nursery
+    ) -> None:
+        scene = Scene()
+        nursery.start_soon(scene.updates.run, scene.feed)
+        nursery.start_soon(scene.pump.run)
+        with scene.subscribed(A):
+            scene.stamps[A] += 1
+            for selector in ({"uri": A}, {"glob": "mcptrio://*"}):
+                scene.select(selector)
+            await trio.sleep(10)
+            assert scene.uris() == [A]
+        nursery.cancel_scope.cancel()
+
+    async def test_a_uri_that_is_subscribed_no_more_is_still_told_of_to_a_pattern(
+        self, nursery: trio.Nursery
+    ) -> None:
+        scene = Scene()
+        nursery.start_soon(scene.updates.run, scene.feed)
+        nursery.start_soon(scene.pump.run)
+        scene.select({"glob": "mcptrio://*"})
+        with scene.subscribed(A):
+            scene.stamps[A] += 1
+        await trio.sleep(10)
+        assert scene.uris() == [A]
+        nursery.cancel_scope.cancel()
+
+    @pytest.mark.parametrize(
+        ("selector", "expected"),
+        [
+            ({"glob": "mcptrio://**"}, [A, B]),
+            ({"glob": "**"}, [A, B]),
+            ({"glob": "mcp**a"}, [A]),
+            ({"template": "mcptrio://{name}"}, [A, B]),
+            ({"template": "mcptrio://b{+rest}"}, []),
+            ({"glob": "mcptrio://a"}, [A]),
+            ({"glob": "mail://**"}, []),
+        ],
+        ids=str,
+    )
+    async def test_a_pattern_is_told_of_what_is_listed_and_fits(
+        self, selector: dict[str, str], expected: list[str], nursery: trio.Nursery
+    ) -> None:
+        scene = Scene()
+        scene.stamps[A] += 1  # before the subscription, and so nothing to it
+        scene.select(selector)
+        nursery.start_soon(scene.updates.run, scene.feed)
+        nursery.start_soon(scene.pump.run)
+        with nothing_told(scene):
+            await trio.sleep(10)
+        scene.stamps[A] += 1
+        scene.stamps[B] += 1
+        await trio.sleep(10)
+        assert scene.uris() == expected
+        nursery.cancel_scope.cancel()
+
+    async def test_nothing_is_looked_at_for_patterns_of_others_nor_when_the_last_pattern_has_left(
+        self, nursery: trio.Nursery
+    ) -> None:
+        scene = Scene()
+        nursery.start_soon(scene.updates.run, scene.feed)
+        nursery.start_soon(scene.pump.run)
+        scene.select({"glob": "mail://**"}, {"template": "mcp://{id}"}, {"uri": "mail://1"})
+        await trio.sleep(100)
+        assert scene.looks == 0
+        first = scene.select({"glob": "mcptrio://*"}, {"glob": "mcptrio://a*"})
+        second = scene.select({"glob": "mcptrio://*"}, {"uri": B})
+        await trio.sleep(100)
+        assert scene.looks > 100
+        scene.hub.leave(first)
+        assert scene.updates._told == {A: 0, B: 0}
+        scene.hub.select(second, [parse_terms({"label": "0", "glob": "m://"}, "s")], Allowance())
+        assert scene.updates._told == {B: 0}, "it is subscribed by itself, too"
+        scene.hub.leave(second)
+        assert scene.updates._told == {}
+        looks = scene.looks
+        await trio.sleep(100)
+        assert scene.looks <= looks + 1
+        nursery.cancel_scope.cancel()
+
+    async def test_what_is_listed_later_is_told_of_to_patterns_and_once(self, nursery: trio.Nursery) -> None:
+        scene = Scene()
+        nursery.start_soon(scene.updates.run, scene.feed)
+        nursery.start_soon(scene.pump.run)
+        late = "mcptrio://late"
+        scene.select({"glob": "mcptrio://l*"}, {"uri": late})
+        scene.stamps[late] = 5
+        scene.updates.appeared()
+        scene.updates.appeared()
+        await trio.sleep(10)
+        assert scene.uris() == [late]
+        scene.stamps[late] += 1
+        await trio.sleep(10)
+        assert scene.uris() == [late, late]
+        nursery.cancel_scope.cancel()
+
+    async def test_who_leaves_while_a_new_resource_is_reported_leaves_nothing(
+        self, nursery: trio.Nursery
+    ) -> None:
+        scene = Scene()
+        late = "mcptrio://late"
+        outbox = scene.select({"uri": late})
+        scene.stamps[late] = 5
+        scene.updates.appeared()
+        scene.feed.watch(lambda change: scene.hub.leave(outbox))
+        nursery.start_soon(scene.updates.run, scene.feed)
+        await trio.sleep(10)
+        assert scene.uris() == [late]
+        assert scene.updates._told == scene.updates._asked == {}
+        nursery.cancel_scope.cancel()
+
+    async def test_of_very_many_resources_the_first_thousand_are_looked_at_for_patterns(
+        self, nursery: trio.Nursery
+    ) -> None:
+        scene = Scene()
+        uris = [f"mcptrio://{number}" for number in range(1100)]
+        scene.stamps = dict.fromkeys(uris, 0)
+        scene.select({"glob": "mcptrio://*"}, {"uri": uris[-1]})
+        assert list(scene.updates._told) == [*uris[:1000], uris[-1]]
+        nursery.start_soon(scene.updates.run, scene.feed)
+        nursery.start_soon(scene.pump.run)
+        scene.stamps = dict.fromkeys(uris, 1)
+        await trio.sleep(10)
+        assert scene.uris() == [*uris[:1000], uris[-1]]
+        nursery.cancel_scope.cancel()
