@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from mcptrio import App
 from mcptrio.config import load
 from mcptrio.config.settings import LimitsTable, ServerTable
+from mcptrio.live import allowance, history
 from mcptrio.protocol import Failure, Refusal
 from tests.server.rig import running
 
@@ -61,6 +62,15 @@ def test_every_reason_of_a_refused_connection_is_in_the_table() -> None:
     code = "".join(path.read_text() for path in (ROOT / "mcptrio").rglob("*.py"))
     reasons = set(re.findall(r"Refused\(\s*[\w.]+, \"(\w+)\"|refuse\(\w+(?:\.\w+)*, \"(\w+)\"", code))
     assert {first or second for first, second in reasons} == set(words(row[1]))
+
+
+def test_every_bound_of_the_extension_is_as_the_page_says() -> None:
+    section = OPERATING.partition("## Live updates by the extension\n")[2].partition("\n## ")[0]
+    bounds = re.findall(r"^\| ([\d,]+) changes, (\d+) MiB(?:, (\d+) hour)? \|", section, re.MULTILINE)
+    assert bounds == [
+        (f"{history.MOST:,}", f"{history.MOST_BYTES >> 20}", f"{history.MAX_AGE / 3600:g}"),
+        (f"{allowance.MOST:,}", f"{allowance.MOST_BYTES >> 20}", ""),
+    ]
 
 
 def test_the_configuration_of_the_access_page_is_valid(tmp_path: Path) -> None:
