@@ -25,7 +25,18 @@ if TYPE_CHECKING:
         Sampled,
         ToolError,
     )
-    from mcptrio.client import Client, ConnectionLost, RpcError, Subscription, TimedOut, Update, open_client
+    from mcptrio.client import (
+        Client,
+        ConnectionLost,
+        ExtensionMissing,
+        RpcError,
+        Subscription,
+        TimedOut,
+        Update,
+        Watch,
+        WatchEvent,
+        open_client,
+    )
     from mcptrio.live import Change, Changes, Entry, Feed, InvalidUri
     from mcptrio.server import ServerSettings
     from mcptrio.sources import Registry, Secret
@@ -48,6 +59,7 @@ __all__ = [
     "Declined",
     "Elicited",
     "Entry",
+    "ExtensionMissing",
     "Feed",
     "Header",
     "Image",
@@ -71,6 +83,8 @@ __all__ = [
     "Tokens",
     "ToolError",
     "Update",
+    "Watch",
+    "WatchEvent",
     "__version__",
     "open_client",
 ]
@@ -108,11 +122,14 @@ _ROOMS = {
     "ToolError": "catalog",
     "ConnectionLost": "client",
     "DeclarationError": "catalog",
+    "ExtensionMissing": "client",
     "InvalidUri": "live",
     "RpcError": "client",
     "Subscription": "client",
     "TimedOut": "client",
     "Update": "client",
+    "Watch": "client",
+    "WatchEvent": "client",
     "open_client": "client",
 }
 

@@ -19,6 +19,7 @@ from mcptrio.cli.client_flags import ClientFlags, TokenFlags, token_of
 from mcptrio.cli.exits import Exit, UserError
 from mcptrio.cli.printing import print_text
 from mcptrio.cli.server_flags import ServerFlags
+from mcptrio.cli.watch_flags import Wanted, WatchFlags
 
 if TYPE_CHECKING:
     from mcptrio.cli.remote import Remote
@@ -174,6 +175,7 @@ def watch(
     json: Json = False,
     exec: str | None = None,
     exec_concurrency: int = 1,
+    live: WatchFlags = WatchFlags(),  # noqa: B008 - it is frozen
     client: ClientFlags = ClientFlags(),  # noqa: B008 - it is frozen
 ) -> int:
     """Subscribe to resources, and write a line or run a command for each change.
@@ -182,10 +184,17 @@ def watch(
     meanwhile, the change's kind is "gap". Ends with exit code 4 when the server
     refuses a subscription, and with 0 by Ctrl-C.
 
+    With any of --glob, --template, --filter, --policy, --fields and --since all
+    is watched by the extension io.mcptrio/live, which the server must have: each
+    line of JSON then tells kind, offset, at, eventId, cursor and, as --fields
+    asks, data and metadata; after a lost connection it goes on with what was
+    missed, and where that cannot be had there is a gap, with its reason.
+
     With --exec no lines are written: the command gets the line of JSON on
-    standard input, and MCPTRIO_URI and MCPTRIO_KIND in its environment. Changes
-    of a resource while its command runs become one, for which it runs again.
-    A command that fails is told of on standard error, and the next one runs.
+    standard input, and MCPTRIO_URI and MCPTRIO_KIND in its environment, by the
+    extension MCPTRIO_EVENT_ID and MCPTRIO_CURSOR too. Changes of a resource
+    while its command runs become one, for which it runs again; with --policy
+    every it runs for each. A command that fails is told of on standard error, and the next one runs.
     Ctrl-C ends running commands: SIGTERM, and SIGKILL two seconds later.
 
     Parameters
@@ -193,7 +202,7 @@ def watch(
     uris
         URIs of resources.
     json
-        A line of JSON per change: time, uri, kind, gap.
+        A line of JSON per change: time, uri, kind, gap, and what more is known.
     exec
         A shell's command to run for each change.
     exec_concurrency
@@ -203,15 +212,25 @@ def watch(
     from mcptrio.cli.remote import run_until_signal
     from mcptrio.cli.watch import watch
 
-    if not uris:
-        raise UserError("name at least one resource to watch: mcptrio watch URL URI...")
-    if exec is not None:
-        return _watch_exec(_remote(url, client), uris, exec, exec_concurrency, as_json=json)
+    if not (uris or live.glob or live.template):
+        raise UserError("name at least one resource to watch: mcptrio watch URL URI..., or --glob PATTERN")
+    wanted = live.wanted(uris) if live.given else []
     remote = _remote(url, client)
-    return run_until_signal(lambda: watch(remote, uris, Output(), as_json=json), Exit.OK)
+    if exec is not None:
+        return _watch_exec(remote, uris, wanted, exec, exec_concurrency, every=live.every, as_json=json)
+    return run_until_signal(lambda: watch(remote, uris, Output(), wanted=wanted, as_json=json), Exit.OK)
 
 
-def _watch_exec(remote: Remote, uris: Sequence[str], command: str, concurrency: int, *, as_json: bool) -> int:
+def _watch_exec(
+    remote: Remote,
+    uris: Sequence[str],
+    wanted: Sequence[Wanted],
+    command: str,
+    concurrency: int,
+    *,
+    every: bool,
+    as_json: bool,
+) -> int:
     from mcptrio.cli.remote import run_until_signal
     from mcptrio.cli.watch_exec import MOST_CONCURRENCY, watch_exec
 
@@ -221,7 +240,10 @@ def _watch_exec(remote: Remote, uris: Sequence[str], command: str, concurrency: 
         raise UserError(f"--exec-concurrency must be between 1 and {MOST_CONCURRENCY}")
     if as_json:
         raise UserError("--json is for lines; with --exec each command gets its change as JSON anyway")
-    return run_until_signal(lambda: watch_exec(remote, uris, command, concurrency=concurrency), Exit.OK)
+    return run_until_signal(
+        lambda: watch_exec(remote, uris, command, wanted=wanted, every=every, concurrency=concurrency),
+        Exit.OK,
+    )
 
 
 @app.command(group=CLIENTS)

@@ -6,16 +6,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import NoReturn
 
-import msgspec
+import trio
 
 from mcptrio.cli.exits import Exit, UserError, say
 from mcptrio.cli.output import Output
 from mcptrio.cli.remote import Remote
-from mcptrio.client import Update
-from mcptrio.masking import printable
-
-GAP = "gap"
-UPDATED = "updated"
+from mcptrio.cli.watch_flags import Wanted
+from mcptrio.cli.watch_lines import json_line, text_line
+from mcptrio.client import ExtensionMissing, Update, WatchEvent
+from mcptrio.masking import mask_text
 
 
 def now_utc() -> datetime:
@@ -28,22 +27,27 @@ async def watch(
     uris: Sequence[str],
     output: Output,
     *,
+    wanted: Sequence[Wanted] = (),
     as_json: bool = False,
     now: Callable[[], datetime] = now_utc,
 ) -> int:
     """Subscribe, and write each change until cancelled; after a lost connection go on with the next one.
 
-    Each line is written whole and at once. A line of kind `gap` says that the connection was lost meanwhile,
-    so changes of this resource may have been missed.
+    With `wanted`, that is watched by the extension, instead of `uris`. Each line is written whole and at once. A line of kind
+    `gap` says that changes may have been missed, plainly because the connection was lost meanwhile.
 
     Raises:
         UserError: the server cannot be reached at first, or refuses a subscription, also a later time.
         NobodyReads: the reader of the output has gone.
     """
 
-    async def write(update: Update) -> None:
-        await output.line(json_line(update, now()) if as_json else text_line(update, now()))
+    told = json_line if as_json else text_line
 
+    async def write(update: Update | WatchEvent, pattern: str | None = None) -> None:
+        await output.line(told(update, now(), pattern))
+
+    if wanted:
+        return await follow_live(remote, wanted, write)
     return await follow(remote, uris, write)
 
 
@@ -70,24 +74,52 @@ async def follow(
     raise UserError("the server ended the subscription", Exit.REFUSED)
 
 
-def kind_of(update: Update) -> str:
-    """What is known of a change: MCP itself says no more than that there was one."""
-    return GAP if update.gap else UPDATED
+async def follow_live(
+    remote: Remote,
+    wanted: Sequence[Wanted],
+    on_event: Callable[[WatchEvent, str], Awaitable[None]],
+) -> NoReturn:
+    """Watch by the extension, and have each event handled, one after the other, with what it was watched by.
 
+    Raises:
+        UserError: as `watch`, and where the server does not have the extension.
+        Exception: what `on_event` raises.
+    """
+    failure: Exception | None = None
+    connections = 0
+    one_at_a_time = trio.Lock()
+    async with remote.client(reconnect=True) as client:
 
-def text_line(update: Update, at: datetime) -> str:
-    """For people: local time, kind, URI."""
-    return f"{at.astimezone():%H:%M:%S}  {kind_of(update):<8} {printable(update.uri)}"
+        async def go_on(each: Wanted, entered: trio.Event) -> None:
+            nonlocal connections
+            async with client.watch(**each.arguments) as events:  # type: ignore[arg-type]
+                entered.set()
+                async for event in events:
+                    async with one_at_a_time:
+                        if client.statistics().connections != connections:
+                            connections = client.statistics().connections
+                            say("connected again; what cannot be told of meanwhile is a gap")
+                        await on_event(event, each.text)
+            raise UserError("the server ended the subscription", Exit.REFUSED)
 
+        async def guarded(each: Wanted, entered: trio.Event) -> None:
+            # Raised again outside, so that no exception group of this nursery reaches the caller.
+            nonlocal failure
+            try:
+                await go_on(each, entered)
+            except Exception as error:
+                failure = failure or error
+                nursery.cancel_scope.cancel(reason="one of several watches has failed")
 
-def json_line(update: Update, at: datetime) -> str:
-    """For programs: an object with `time` (ISO 8601), `uri`, `kind`, `gap`, and `meta` where the server sent any."""
-    line: dict[str, object] = {
-        "time": at.isoformat(),
-        "uri": update.uri,
-        "kind": kind_of(update),
-        "gap": update.gap,
-    }
-    if update.meta:
-        line["meta"] = update.meta
-    return msgspec.json.encode(line).decode()
+        connections = client.statistics().connections
+        async with trio.open_nursery() as nursery:
+            for each in wanted:
+                entered = trio.Event()
+                nursery.start_soon(guarded, each, entered)
+                await entered.wait()
+            connections = client.statistics().connections
+            say(f"watching {', '.join(each.text for each in wanted)}")
+        assert failure is not None, "a watch goes on until it fails"
+        if isinstance(failure, ExtensionMissing):
+            raise UserError(mask_text(str(failure)), Exit.REFUSED)
+        raise failure

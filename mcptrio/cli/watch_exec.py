@@ -12,8 +12,10 @@ import trio
 
 from mcptrio.cli.exits import UserError, say
 from mcptrio.cli.remote import Remote
-from mcptrio.cli.watch import follow, json_line, kind_of, now_utc
-from mcptrio.client import Update
+from mcptrio.cli.watch import follow, follow_live, now_utc
+from mcptrio.cli.watch_flags import Wanted
+from mcptrio.cli.watch_lines import json_line, variables
+from mcptrio.client import Update, WatchEvent
 from mcptrio.live import InvalidUri, check_uri
 from mcptrio.masking import printable
 
@@ -36,22 +38,26 @@ async def watch_exec(
     uris: Sequence[str],
     command: str,
     *,
+    wanted: Sequence[Wanted] = (),
+    every: bool = False,
     concurrency: int = 1,
     now: Callable[[], datetime] = now_utc,
 ) -> int:
     """Subscribe, and run a shell's command for each change until cancelled; see `Commands`.
 
-    If cancelled, what runs is ended, within two and a half seconds, and what waits is not run. If the server ends the
+    With `wanted`, that is watched by the extension, instead of `uris`. If cancelled, what runs is ended, within two and a half seconds, and what waits is not run. If the server ends the
     subscription, what was received before is run to its end.
 
     Raises:
         UserError: as `watch`.
     """
-    commands = Commands(command, now)
+    commands = Commands(command, now, every=every)
     async with trio.open_nursery() as nursery:
         for _ in range(concurrency):
             nursery.start_soon(commands.work)
         try:
+            if wanted:
+                await follow_live(remote, wanted, commands.put)
             await follow(remote, uris, commands.put)
         except UserError as error:
             over = error
@@ -65,17 +71,21 @@ class Commands:
     One change of each resource waits at most: further ones are merged into it (a gap stays a gap), also while the
     command of an earlier one runs; so the last change of a resource is always behind the start of its last command. No
     two commands run for one resource at a time. Otherwise commands start in the order of the changes.
+
+    By the extension a change and a gap are never merged; and with `every` no changes are, so a command runs for each.
     """
 
-    def __init__(self, command: str, now: Callable[[], datetime] = now_utc) -> None:
+    def __init__(self, command: str, now: Callable[[], datetime] = now_utc, *, every: bool = False) -> None:
         self._command = command
         self._now = now
-        self._waiting: dict[str, Update] = {}
+        self._every = every
+        self._put = 0
+        self._waiting: dict[object, tuple[Update | WatchEvent, str | None]] = {}
         self._running: set[str] = set()
         self._ended = False
         self._lot = trio.lowlevel.ParkingLot()
 
-    async def put(self, update: Update) -> None:
+    async def put(self, update: Update | WatchEvent, pattern: str | None = None) -> None:
         """Have the command run for a change. Waits while too many wait; if that is cancelled, it is not run."""
         await trio.lowlevel.checkpoint()
         try:
@@ -84,13 +94,18 @@ class Commands:
         except InvalidUri:
             say(f"no command is run for {printable(update.uri)!r}: that is no URI")
             return
-        while update.uri not in self._waiting and len(self._waiting) >= MOST_PENDING:
+        self._put += 1
+        is_gap = isinstance(update, WatchEvent) and update.is_gap
+        key: object = self._put if self._every else (update.uri, is_gap)
+        while key not in self._waiting and len(self._waiting) >= MOST_PENDING:
             await self._lot.park()
-        before = self._waiting.get(update.uri)
-        if before is not None:
+        before, _ = self._waiting.get(key, (None, None))
+        if isinstance(update, WatchEvent):
+            self._waiting.pop(key, None)
+        elif isinstance(before, Update):
             meta = before.meta if update.meta is None else update.meta
             update = Update(update.uri, update.gap or before.gap, meta)
-        self._waiting[update.uri] = update
+        self._waiting[key] = update, pattern
         self._lot.unpark_all()
 
     def end(self) -> None:
@@ -100,30 +115,30 @@ class Commands:
 
     async def work(self) -> None:
         """Run commands, one after the other, until there will be none. As many of this run as commands may run at once."""
-        while (update := await self._next()) is not None:
+        while (following := await self._next()) is not None:
+            update, pattern = following
             try:
-                await self._run(update)
+                await self._run(update, pattern)
             finally:
                 self._running.discard(update.uri)
                 self._lot.unpark_all()
 
-    async def _next(self) -> Update | None:
+    async def _next(self) -> tuple[Update | WatchEvent, str | None] | None:
         await trio.lowlevel.checkpoint()
         while True:
-            for uri in self._waiting:
-                if uri not in self._running:
-                    self._running.add(uri)
+            for key, (update, _) in self._waiting.items():
+                if update.uri not in self._running:
+                    self._running.add(update.uri)
                     self._lot.unpark_all()
-                    return self._waiting.pop(uri)
+                    return self._waiting.pop(key)
             if self._ended and not self._waiting:
                 return None
             await self._lot.park()
 
-    async def _run(self, update: Update) -> None:
+    async def _run(self, update: Update | WatchEvent, pattern: str | None) -> None:
         """Run the command for a change to its end, and say if that is none to be content with."""
-        kind = kind_of(update)
-        environment = {**os.environ, "MCPTRIO_URI": update.uri, "MCPTRIO_KIND": kind}
-        line = f"{json_line(update, self._now())}\n".encode()
+        environment = {**os.environ, **variables(update)}
+        line = f"{json_line(update, self._now(), pattern)}\n".encode()
         try:
             process = await trio.lowlevel.open_process(
                 self._command,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar, overload
@@ -19,8 +19,10 @@ from mcptrio.client.errors import InvalidResponse, TimedOut
 from mcptrio.client.limits import Limits
 from mcptrio.client.line import Line
 from mcptrio.client.negotiation import Agreed, decode_result
+from mcptrio.client.selection import Selection
 from mcptrio.client.subscription import ListChanges, Subscription
 from mcptrio.client.target import Target, find_target
+from mcptrio.client.watch import Watch
 from mcptrio.protocol import Revision
 from mcptrio.protocol.results import (
     CallToolResult,
@@ -240,6 +242,33 @@ class Client:
             raise ValueError("subscribe to at least one URI")
         return Subscription(self._line, tuple(dict.fromkeys(uris)), missing_ok=missing_ok, timeout=timeout)
 
+    def watch(
+        self,
+        uri: str | None = None,
+        *,
+        template: str | None = None,
+        glob: str | None = None,
+        filter: Mapping[str, object] | None = None,
+        policy: str | Mapping[str, object] = "conflate",
+        fields: str | Sequence[str] = "none",
+        since: str | None = None,
+        timeout: float | None = None,
+    ) -> Watch:
+        """Changes by the extension `io.mcptrio/live`, as an async context manager that is also the iterator: see `Watch`.
+
+        Of one URI, or of all that fit an RFC 6570 `template` or a `glob`; of those changes that a `filter` lets through;
+        told by a `policy` (`conflate`, `every`, or `batch(window, max_wait)`) with the `fields` of their data (`none`,
+        `metadata`, `all`, or JSON pointers); `since` a cursor. All of these are as in docs/extension.md.
+
+        Entering raises `RpcError` when the server refuses, or has nothing that could ever match, and `ExtensionMissing`
+        when it does not have the extension and this needs it.
+
+        Raises:
+            ValueError: not exactly one of a URI, a template and a glob; a policy or fields of another form.
+        """
+        selection = Selection(uri, template, glob, filter, policy, fields)
+        return Watch(self._line, selection, self._line.new_label(), since=since, timeout=timeout)
+
     def list_changes(self, *, timeout: float | None = None) -> ListChanges:
         """Changes of the lists, as an async context manager that is also the iterator: see `ListChanges`."""
         return ListChanges(self._line, timeout=timeout)
@@ -273,7 +302,7 @@ async def open_client(
 
     With `reconnect`, a lost connection is made again, as often as it takes, waiting as `backoff` says
     (`on_lost` is told the reason and the wait). Calls in flight fail, new ones wait; subscriptions are made
-    again, and each then gives one gap update for each of its URIs. The first connection is tried once.
+    again, and each then gives one gap update for each of its URIs; watches go on where they were. The first connection is tried once.
 
     Raises:
         ConnectionLost: the server cannot be reached. RpcError, InvalidResponse, TimedOut: it can, but there

@@ -33,3 +33,7 @@ class TimedOut(trio.TooSlowError):
 
 class InvalidResponse(Exception):
     """The server's answer is a well-formed message, but no result of the method that was called."""
+
+
+class ExtensionMissing(Exception):
+    """The server does not have the extension `io.mcptrio/live`, and what was asked for needs it."""

@@ -6,6 +6,7 @@ each connection's session only borrows it.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import random
 from collections.abc import Callable
@@ -13,9 +14,11 @@ from collections.abc import Callable
 import trio
 
 from mcptrio.client.connection import Connection
-from mcptrio.client.errors import ConnectionLost, InvalidResponse, TimedOut
+from mcptrio.client.errors import ConnectionLost, ExtensionMissing, InvalidResponse, TimedOut
+from mcptrio.client.legacy_session import LegacySession
+from mcptrio.client.modern_session import ModernSession
 from mcptrio.client.negotiation import Agreed, ProbeLost, negotiate
-from mcptrio.client.session import LegacySession, ModernSession, Session
+from mcptrio.client.session import Session
 from mcptrio.client.subscription import LEAVE_TIMEOUT, AnyListener
 from mcptrio.client.target import Target
 from mcptrio.protocol import Revision, RpcError
@@ -64,6 +67,7 @@ class Line:
         self._over: Exception | None = None
         self._changed = trio.lowlevel.ParkingLot()
         self._listeners: dict[AnyListener, None] = {}
+        self._labels = itertools.count(1)
         self._orphans: dict[AnyListener, None] = {}
         self._orphaned = trio.lowlevel.ParkingLot()
         # A cancellation of the program reaches its body first, which then leaves its subscriptions and closes
@@ -110,6 +114,10 @@ class Line:
 
     # -- subscriptions ---------------------------------------------------------------------------------
 
+    def new_label(self) -> str:
+        """A name for a subscription of the extension, that no other one of this line has or will have."""
+        return f"watch-{next(self._labels)}"
+
     async def enter(self, listener: AnyListener, timeout: float | None) -> None:
         """Open a subscription and keep it until it is left. If it fails or is cut, nothing is left behind."""
         limit = self._timeout if timeout is None else timeout
@@ -124,7 +132,7 @@ class Line:
             if self._over is not None:
                 listener.end(self._reason())
             return
-        raise TimedOut(f"{', '.join(listener.uris) or 'list changes'}: not subscribed within {limit:g} s")
+        raise TimedOut(f"{listener}: not subscribed within {limit:g} s")
 
     async def leave(self, listener: AnyListener) -> None:
         """End a subscription: locally at once, then at the server. The caller bounds the wait."""
@@ -243,7 +251,7 @@ class Line:
             with trio.move_on_after(self._timeout):
                 try:
                     await session.open(listener)
-                except RpcError as error:
+                except (RpcError, ExtensionMissing, InvalidResponse) as error:
                     listener.end(error)
                     self._listeners.pop(listener, None)
                 except ConnectionLost:

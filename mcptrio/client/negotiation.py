@@ -19,12 +19,16 @@ from mcptrio.client.connection import Connection
 from mcptrio.client.errors import ConnectionLost, InvalidResponse
 from mcptrio.protocol import Failure, Revision, RpcError
 from mcptrio.protocol.envelope import CAPABILITIES_KEY, CLIENT_INFO_KEY, SERVER_INFO_KEY, VERSION_KEY
+from mcptrio.protocol.extension import EXTENSION
 from mcptrio.protocol.results import DiscoverResult, InitializeResult, Result
 from mcptrio.protocol.types import Implementation, Object
 from mcptrio.wire.http_client import CannotConnect
 
 HANDSHAKE_VERSIONS = (Revision.LEGACY.value, "2025-06-18", "2025-03-26", "2024-11-05")
 """What `initialize` may be answered with: the older ones differ in nothing that this client uses."""
+
+_OFFERED: Object = {"extensions": {EXTENSION: {}}}
+"""What this client can do: it takes what a server tells by the extension, and answers no questions."""
 
 _QUESTION = "input_required"
 _NOT_OFFERED = f"it asks a question ({_QUESTION}), and this client has not offered to answer any"
@@ -46,8 +50,8 @@ class Agreed:
 
 
 def envelope(client_info: Implementation) -> Object:
-    """The `_meta` of every request in the newer revision; this client offers no capabilities."""
-    return {VERSION_KEY: Revision.MODERN.value, CAPABILITIES_KEY: {}, CLIENT_INFO_KEY: client_info}
+    """The `_meta` of every request in the newer revision."""
+    return {VERSION_KEY: Revision.MODERN.value, CAPABILITIES_KEY: _OFFERED, CLIENT_INFO_KEY: client_info}
 
 
 async def negotiate(
@@ -103,7 +107,13 @@ async def _discover(connection: Connection, client_info: Implementation) -> Agre
 
 
 async def _initialize(connection: Connection, client_info: Implementation) -> Agreed:
-    params = {"protocolVersion": Revision.LEGACY.value, "capabilities": {}, "clientInfo": client_info}
+    # The older revision's schema knows `experimental` only.
+    capabilities = {**_OFFERED, "experimental": {EXTENSION: {}}}
+    params = {
+        "protocolVersion": Revision.LEGACY.value,
+        "capabilities": capabilities,
+        "clientInfo": client_info,
+    }
     raw = await connection.call("initialize", params, cancellable=False)
     result = decode_result(raw, InitializeResult, "initialize")
     if result.protocol_version not in HANDSHAKE_VERSIONS:

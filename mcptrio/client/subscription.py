@@ -1,6 +1,6 @@
-"""What a program holds while it wants to hear of changes: `Subscription` and `ListChanges`.
+"""What a program holds while it wants to hear of changes: `Subscription` and `ListChanges`; `Watch` is another.
 
-Both are async context managers and async iterators (objects, so that leaving the loop early leaves nothing
+They are async context managers and async iterators (objects, so that leaving the loop early leaves nothing
 behind). What is pending is merged and bounded, and never dropped: the connection's reader puts changes in
 without waiting, the program takes them out in its own time.
 """
@@ -13,9 +13,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, Literal, Protocol, Self, TypeVar
 
+import msgspec
 import trio
+from msgspec import UNSET, UnsetType
 
+from mcptrio.client.inbox import Inbox, InboxByKey
 from mcptrio.protocol.params import SubscriptionFilter
+from mcptrio.protocol.types import Object, Wire
 
 ListKind = Literal["tools", "resources", "prompts"]
 LIST_KINDS: tuple[ListKind, ...] = ("tools", "resources", "prompts")
@@ -25,7 +29,6 @@ LEAVE_TIMEOUT = 2.0
 MAX_MEMBERS = 256
 """How many resources below the subscribed ones may be pending before they become a gap of the subscribed."""
 
-T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -42,57 +45,10 @@ class Update:
     meta: dict[str, object] | None = None
 
 
-class Inbox(Generic[T]):
-    """Pending items by key, oldest first. Sync to fill; `get` waits, and loses nothing when cancelled.
+class _Given(Wire):
+    """What a `Subscription` reads of an acknowledged filter."""
 
-    Over in one of two ways: `end` (its reason is raised after what is pending was taken), `close`
-    (`trio.ClosedResourceError` is raised, and nothing pending is given out).
-    """
-
-    def __init__(self) -> None:
-        self._pending: dict[str, T] = {}
-        self._takers = trio.lowlevel.ParkingLot()
-        self._over: Exception | None = None
-        self.closed = False
-
-    def __len__(self) -> int:
-        return len(self._pending)
-
-    def peek(self, key: str) -> T | None:
-        """What is pending under a key."""
-        return self._pending.get(key)
-
-    def put_nowait(self, key: str, item: T) -> None:
-        """Add, or replace in place what is pending under the key; ignored once over."""
-        if self._over is None:
-            self._pending[key] = item
-            self._takers.unpark()
-
-    def end(self, error: Exception) -> None:
-        """Nothing more will come; the first reason counts."""
-        if self._over is None:
-            self._over = error
-            self._takers.unpark_all()
-
-    def close(self) -> None:
-        """The program does not want any more. Idempotent."""
-        self.closed = True
-        self._pending.clear()
-        self._over = trio.ClosedResourceError("the subscription was left")
-        self._takers.unpark_all()
-
-    async def get(self) -> T:
-        """The oldest pending item; waits for one.
-
-        Raises:
-            the reason given to `end`.
-        """
-        await trio.lowlevel.checkpoint()
-        while not self._pending:
-            if self._over is not None:
-                raise self._over
-            await self._takers.park()
-        return self._pending.pop(next(iter(self._pending)))
+    resource_subscriptions: list[str] | UnsetType = UNSET
 
 
 class Registrar(Protocol):
@@ -108,8 +64,17 @@ class Registrar(Protocol):
 class Listener(abc.ABC, Generic[T_co]):
     """Whom a session delivers to. Entered once; the session calls the `*_nowait` methods synchronously."""
 
+    keeps: tuple[str, ...] = ()
+    """URIs beside `uris` whose end at the server would end this, too."""
+
     def __init__(
-        self, registrar: Registrar, uris: tuple[str, ...], *, missing_ok: bool, timeout: float | None
+        self,
+        registrar: Registrar,
+        uris: tuple[str, ...],
+        inbox: Inbox[T_co],
+        *,
+        missing_ok: bool,
+        timeout: float | None,
     ) -> None:
         self.uris = uris
         self.missing_ok = missing_ok
@@ -117,7 +82,10 @@ class Listener(abc.ABC, Generic[T_co]):
         self._registrar = registrar
         self._timeout = timeout
         self._entered = False
-        self._inbox: Inbox[T_co] = Inbox()
+        self._inbox = inbox
+
+    def __str__(self) -> str:
+        return ", ".join(self.uris) or "list changes"
 
     @property
     def closed(self) -> bool:
@@ -129,9 +97,44 @@ class Listener(abc.ABC, Generic[T_co]):
         """How many items wait to be taken."""
         return len(self._inbox)
 
+    def prepare(self, live: bool, url: str) -> None:
+        """It is going to be subscribed, anew, at a server that has `io.mcptrio/live` or not.
+
+        Raises:
+            ExtensionMissing: that will not do.
+        """
+
     @abc.abstractmethod
-    def filter(self) -> SubscriptionFilter:
+    def filter(self) -> SubscriptionFilter | Object:
         """What a `subscriptions/listen` for it asks for."""
+
+    def request(self, uri: str) -> Object:
+        """What a `resources/subscribe` for one of its `uris` asks for."""
+        return {"uri": uri}
+
+    def acknowledged_nowait(self, notifications: Object) -> None:
+        """Its listen was acknowledged with this filter: `missing` is what that leaves out.
+
+        Raises:
+            ValueError: it is none.
+        """
+        given = msgspec.convert(notifications, _Given).resource_subscriptions
+        offered = frozenset() if given is UNSET else frozenset(given)
+        self.missing = tuple(uri for uri in self.uris if uri not in offered)
+
+    def subscribed_nowait(self, result: msgspec.Raw) -> None:
+        """Its `resources/subscribe` was answered.
+
+        Raises:
+            ValueError: with something else.
+        """
+
+    def changed_nowait(self, uri: str, told: object, size: int) -> None:
+        """An update came that belongs to the extension, of so many bytes.
+
+        Raises:
+            ValueError: what it says is no change.
+        """
 
     @abc.abstractmethod
     def gap_nowait(self, listed: frozenset[str]) -> None:
@@ -193,7 +196,8 @@ class Subscription(Listener[Update]):
     def __init__(
         self, registrar: Registrar, uris: tuple[str, ...], *, missing_ok: bool, timeout: float | None
     ) -> None:
-        super().__init__(registrar, uris, missing_ok=missing_ok, timeout=timeout)
+        self._inbox: InboxByKey[Update]
+        super().__init__(registrar, uris, InboxByKey(), missing_ok=missing_ok, timeout=timeout)
         self._own = frozenset(uris)
         self._bound = len(uris) + MAX_MEMBERS
 
@@ -235,7 +239,8 @@ class ListChanges(Listener[ListKind]):
     """
 
     def __init__(self, registrar: Registrar, *, timeout: float | None) -> None:
-        super().__init__(registrar, (), missing_ok=True, timeout=timeout)
+        self._inbox: InboxByKey[ListKind]
+        super().__init__(registrar, (), InboxByKey(), missing_ok=True, timeout=timeout)
 
     def filter(self) -> SubscriptionFilter:
         """The filter of its listen."""

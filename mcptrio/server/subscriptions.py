@@ -151,9 +151,8 @@ class Subscriptions:
         selections = self._hub.selections
         selections.unsubscribe_uri(session.outbox, uri)
         if uri.startswith(SUBSCRIPTION_URI):
-            named = selections.find(session.outbox, uri.removeprefix(SUBSCRIPTION_URI))
-            if named is not None and not named.is_uri:  # which goes by that
-                selections.unsubscribe(session.outbox, named.label)
+            # By its label one of an exact URI can be ended alone.
+            selections.unsubscribe(session.outbox, uri.removeprefix(SUBSCRIPTION_URI))
         return Result()
 
     def listen(self, peer: Peer, id: RequestId, params: ListenParams, meta: RequestMeta) -> None:

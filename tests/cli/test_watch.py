@@ -16,7 +16,8 @@ from trio.testing import MockClock
 from mcptrio.app import App
 from mcptrio.cli.exits import Exit, NobodyReads, UserError
 from mcptrio.cli.remote import Losses, Remote
-from mcptrio.cli.watch import json_line, text_line, watch
+from mcptrio.cli.watch import watch
+from mcptrio.cli.watch_lines import json_line, text_line
 from mcptrio.client import Client, ConnectionLost, Update
 
 from .conftest import Kept, in_memory

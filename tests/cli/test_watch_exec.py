@@ -24,7 +24,7 @@ from mcptrio.cli.commandline import parse
 from mcptrio.cli.exits import Exit, UserError
 from mcptrio.cli.remote import Remote
 from mcptrio.cli.watch_exec import MOST_PENDING, PATIENCE, Commands, watch_exec
-from mcptrio.client import Client, Update
+from mcptrio.client import Client, Update, WatchEvent
 
 from .conftest import in_memory
 from .test_processes import end, line_of, run, started, workplace  # noqa: F401  a fixture
@@ -40,11 +40,11 @@ class Slow(Commands):
 
     def __init__(self) -> None:
         super().__init__("")
-        self.begun: list[tuple[float, Update]] = []
+        self.begun: list[tuple[float, Update | WatchEvent]] = []
         self.now: set[str] = set()
         self.most = 0
 
-    async def _run(self, update: Update) -> None:
+    async def _run(self, update: Update | WatchEvent, pattern: str | None) -> None:
         assert update.uri not in self.now, "no two at once for one resource"
         self.begun.append((trio.current_time(), update))
         self.now.add(update.uri)

@@ -16,6 +16,7 @@ from trio.abc import Instrument
 
 from mcptrio.client import Client, open_client
 from mcptrio.supervision.backoff import Backoff
+from tests.client.fake_live import FakeLive
 from tests.client.fake_server import LEGACY, MODERN, FakeServer
 from tests.client.fake_wires import WIRES, target_of
 from tests.client.origin import Handle, Origin
@@ -89,3 +90,16 @@ def opening_http(nursery: trio.Nursery) -> Start:
         return origin, partial(opened, backoff=backoff)
 
     return start
+
+
+@pytest.fixture
+def live(server: FakeServer) -> FakeLive:
+    """The fake server has the extension."""
+    return FakeLive(server)
+
+
+@pytest.fixture
+async def live_client(live: FakeLive, opening: Open, revision: str) -> AsyncIterator[Client]:
+    """A client connected to it, in each revision."""
+    async with opening(revision=revision) as client:
+        yield client

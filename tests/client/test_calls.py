@@ -52,7 +52,8 @@ async def test_each_request_of_the_newer_revision_and_only_those_carry_the_envel
     assert meta.pop("own") == 1
     if client.revision == MODERN:
         assert meta.pop("io.modelcontextprotocol/protocolVersion") == MODERN
-        assert meta.pop("io.modelcontextprotocol/clientCapabilities") == {}
+        capabilities = meta.pop("io.modelcontextprotocol/clientCapabilities")
+        assert capabilities == {"extensions": {"io.mcptrio/live": {}}}
         assert meta.pop("io.modelcontextprotocol/clientInfo")["name"] == "mcptrio"
     assert meta == {}
 

@@ -7,7 +7,8 @@ import trio
 import trio.testing
 
 from mcptrio.client import Client, ConnectionLost, RpcError, TimedOut, Update
-from mcptrio.client.subscription import MAX_MEMBERS, Inbox, names_above
+from mcptrio.client.inbox import InboxByKey
+from mcptrio.client.subscription import MAX_MEMBERS, names_above
 from tests.client.conftest import Open, only_websocket
 from tests.client.fake_server import (
     LEGACY,
@@ -265,7 +266,7 @@ async def announce(server: FakeServer, uri: str) -> None:
 
 
 async def test_an_inbox_that_is_over_takes_nothing_more_and_keeps_its_first_reason() -> None:
-    inbox: Inbox[int] = Inbox()
+    inbox: InboxByKey[int] = InboxByKey()
     inbox.put_nowait("a", 1)
     inbox.end(ZeroDivisionError())
     inbox.end(KeyError())
