@@ -145,8 +145,7 @@ class Deliveries:
         self._gap = None
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
-            for item in waiting.clear():
-                self._allowance.give_back(item)
+            self._allowance.give_back_all(waiting.clear())
 
     def __len__(self) -> int:
         return 0 if self._waiting is None else len(self._waiting)

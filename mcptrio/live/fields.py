@@ -52,7 +52,11 @@ class Fields:
         return members
 
     def _pointed(self, data: msgspec.Raw) -> msgspec.Raw | None:
-        document = msgspec.json.decode(data)
+        try:
+            document = msgspec.json.decode(data)
+        except Exception:
+            # Not all JSON is for Python, such as a number of ten thousand digits.
+            return None
         found = {pointer.text: pointer.find(document) for pointer in self.pointers}
         return _as_json({text: value for text, value in found.items() if value is not MISSING})
 
@@ -63,7 +67,10 @@ _WORDS = {word: Fields(word) for word in ("none", "metadata", "all")}
 
 def _as_json(value: object) -> msgspec.Raw | None:
     try:
-        return msgspec.Raw(msgspec.json.encode(value))
+        # A source's own `Raw` may be anything, and have line breaks, which end a message on some wires.
+        text = msgspec.json.format(msgspec.json.encode(value), indent=-1)
+        text.decode()
+        return msgspec.Raw(text)
     except Exception:
         # Whatever a source gives is told to everybody, by one task.
         return None

@@ -189,8 +189,8 @@ class Hub:
     def watch_changes(self, callback: Callable[[Entry], None]) -> None:
         """Have `callback` called with every change once it is numbered, before any outbox hears of it.
 
-        Synchronously, within the step that publishes, whoever asked for the URI. What it raises is logged and goes no
-        further.
+        Synchronously, within the step that publishes, whoever asked for the URI: it publishes and subscribes nothing. What
+        it raises is logged and goes no further.
         """
         self._watching.append(callback)
 

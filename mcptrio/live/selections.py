@@ -27,7 +27,7 @@ from mcptrio.live.weight import Weighed
 from mcptrio.timers import Timers
 
 STEP = 256
-"""How many changes of history are looked through in one step; each that is selected counts once more."""
+"""How many changes of history are looked through in one step; each that is selected counts more, as many and as large as it is."""
 
 Interest = Callable[[Selector, bool], None]
 
@@ -141,6 +141,8 @@ class Selections:
             self._offer(item, found, now)
             replay.position = item.entry.offset
             spent += 1 + len(found)
+            if found:
+                spent += item.weight // 1024
             if spent >= STEP or replay.allowance.is_half_full:
                 break
         if replay.position < history.offset:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from mcptrio.live.reading import ACROSS, RESERVED, VARIABLE, WITHIN, Reading
 from mcptrio.live.uri import MAX_URI_LENGTH, InvalidUri, check_uri
@@ -24,8 +25,7 @@ class InvalidSelector(ValueError):
     """What can select nothing; the message names the part and what would do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Selector:
+class Selector(Struct, frozen=True, gc=False):
     """Which URIs a subscription is about. Immutable; made by `parse_selector`.
 
     - `uri`: that one, character by character.

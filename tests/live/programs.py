@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from random import Random
 
 import pytest
@@ -187,10 +188,9 @@ class Program(World):
         self.hub.begin_run()
         self.published.begins = self.hub.offset
 
-    def run(self) -> Counter[str]:
-        """Do anything, then have everybody come back and know everything; returns what has happened how often."""
-        steps = self.choose.choices(list(STEPS), list(STEPS.values()), k=self.choose.randint(1, 60))
-        for step in steps:
+    def run(self, steps: Iterable[tuple[str, Random]]) -> Counter[str]:
+        """Do all that, then have everybody come back and know everything; returns what has happened how often."""
+        for step, self.choose in steps:
             getattr(self, step)(self.choose.choice(self.clients))
             self.expect_bounds()
         for client in self.clients:
@@ -217,15 +217,17 @@ def run(seed: int) -> Counter[str]:
     Raises:
         AssertionError: it went wrong; the message has the seed and the steps.
     """
-    return judge(Random(seed), f"program {seed}")
+    choose = Random(seed)
+    steps = choose.choices(list(STEPS), list(STEPS.values()), k=choose.randint(1, 60))
+    return judge(choose, [(step, choose) for step in steps], f"program {seed}")
 
 
-def judge(choose: Random, name: str) -> Counter[str]:
-    """The same, where something else chooses."""
+def judge(choose: Random, steps: Iterable[tuple[str, Random]], name: str) -> Counter[str]:
+    """The same for any steps, each with what chooses in it; before them, `choose` does."""
     program = Program(choose)
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(selections, "STEP", program.step)
-            return program.run()
+            return program.run(steps)
     except Exception as error:
         raise AssertionError(f"{name}: {error!r} after\n  " + "\n  ".join(program.log)) from error

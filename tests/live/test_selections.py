@@ -112,6 +112,17 @@ def test_unsubscribing_a_uri_ends_all_of_exactly_that_uri_and_no_pattern() -> No
     desk.expect_nothing_left()
 
 
+def test_who_unsubscribes_one_after_the_other_leaves_nothing() -> None:
+    desk, outbox = Desk(), Outbox()
+    asked = {"label": "x", "glob": "a:*", "policy": BATCH, "filter": {"exists": "/n"}}
+    desk.subscribe(outbox, asked, {"uri": "a:1", "since": f"{'0' * 16}.1"})
+    desk.publish("a:1", data={"n": 1})
+    assert desk.selections.unsubscribe(outbox, "x")
+    desk.selections.unsubscribe_uri(outbox, "a:1")
+    assert len(outbox) == 0
+    desk.expect_nothing_left()
+
+
 def test_who_leaves_takes_everything_along() -> None:
     desk, outbox = Desk(Allowance(4)), Outbox()
     desk.subscribe(outbox, {"label": "x", "uri": "a:1"})
@@ -241,6 +252,22 @@ def test_a_batch_is_told_by_the_timer() -> None:
     desk.selections.ring()
     assert desk.take(outbox) == [("glob", 1), ("glob", 2), ("later", 1), ("later", 2)]
     assert desk.selections.next_due() == math.inf
+
+
+def test_a_clock_that_jumps_makes_a_batch_due_and_loses_nothing() -> None:
+    desk, outbox = Desk(), Outbox()
+    desk.subscribe(outbox, {"glob": "a:*", "policy": BATCH}, {"label": "now", "glob": "a:*"})
+    desk.publish("a:1")
+    desk.now = 1e9
+    desk.publish("a:2")
+    desk.selections.ring()
+    assert desk.take(outbox) == [("now", 1), ("now", 2), ("glob", 1), ("glob", 2)]
+    desk.now = 5  # no clock of Trio's does that
+    desk.publish("a:3")
+    while desk.selections.next_due() < math.inf:
+        desk.now = desk.selections.next_due()
+        desk.selections.ring()
+    assert sorted(desk.take(outbox)) == [("glob", 3), ("now", 3)]
 
 
 def test_in_a_hurry_everything_is_taken_though_its_time_has_not_come() -> None:

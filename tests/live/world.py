@@ -85,7 +85,7 @@ class World:
                 return
             if isinstance(key, Replay):
                 going = [each for each in line.known.values() if each.subscription in key.items]
-                assert len(going) == len(key.items) > 0, "a replay of what has ended"
+                assert len(going) == len(key.items) == len(key.index) > 0, "a replay of what has ended"
                 for known in going:
                     known.live_since = self.now
                 self.selections.advance(key)
