@@ -10,7 +10,7 @@ from msgspec import UnsetType
 from mcptrio.catalog import Catalog
 from mcptrio.live import Selector, Terms, allowance, filter
 from mcptrio.live.terms import InvalidTerms, parse_terms
-from mcptrio.protocol import Failure, RpcError
+from mcptrio.protocol import Failure, Refusal, RpcError
 from mcptrio.protocol.extension import EXTENSION, SUBSCRIPTION_URI, SUBSCRIPTIONS_KEY
 from mcptrio.protocol.types import Object
 from mcptrio.server.settings import ServerSettings
@@ -55,14 +55,15 @@ def read_all_terms(raw: msgspec.Raw, most: int) -> list[Terms]:
     """The subscriptions of a listen, of which there may be `most`.
 
     Raises:
-        RpcError: -32602, naming the place.
+        RpcError: -32602, naming the place; -32603 for too many.
     """
     where = f"notifications.{SUBSCRIPTIONS_KEY}"
     value = _decoded(raw, where)
     if not isinstance(value, list):
         raise _invalid(f"{where}: a list of subscriptions")
     if len(value) > most:
-        raise _invalid(f"{where}: {len(value)} subscriptions, at most {most} are allowed")
+        # Refused before each is looked at, and as one too many is.
+        raise too_many_selections(most)
     asked: list[Terms] = []
     labels: dict[str, int] = {}
     for number, each in enumerate(value):
@@ -86,6 +87,15 @@ def _checked(value: object, where: str) -> Terms:
         return parse_terms(value, where)
     except InvalidTerms as error:
         raise _invalid(str(error)) from None
+
+
+def too_many_selections(most: int) -> RpcError:
+    """The refusal of one subscription of the extension too many on a connection."""
+    return RpcError.refused(
+        Refusal.SUBSCRIPTION_LIMIT,
+        f"Too many subscriptions of {EXTENSION}: at most {most} on one connection",
+        limit=most,
+    )
 
 
 def _invalid(message: str) -> RpcError:

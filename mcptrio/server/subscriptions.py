@@ -15,11 +15,18 @@ from msgspec import UNSET, Raw, UnsetType
 from mcptrio.catalog import Catalog, ListKind
 from mcptrio.live import Allowance, Hub, InvalidCursor, InvalidUri, Outbox, Subscription, Terms, check_uri
 from mcptrio.protocol import Failure, ModernCodec, Refusal, RequestId, RequestMeta, RpcError
-from mcptrio.protocol.extension import EXTENSION, SUBSCRIPTION_URI, SUBSCRIPTIONS_KEY, is_declared
+from mcptrio.protocol.extension import SUBSCRIPTION_URI, SUBSCRIPTIONS_KEY, is_declared
 from mcptrio.protocol.params import ListenParams, ResourceParams, SubscriptionFilter
 from mcptrio.protocol.results import Result
 from mcptrio.protocol.types import Object
-from mcptrio.server.extension import called, could_match, is_given, read_all_terms, read_terms
+from mcptrio.server.extension import (
+    called,
+    could_match,
+    is_given,
+    read_all_terms,
+    read_terms,
+    too_many_selections,
+)
 from mcptrio.server.flusher import Flusher
 from mcptrio.server.list_changes import ListChanges
 from mcptrio.server.peer import Peer
@@ -125,11 +132,7 @@ class Subscriptions:
         nodes = sum(map(selections.nodes, _outboxes(peer))) - (0 if former is None else former.nodes)
         most = self._settings.max_selections
         if held + len(asked) > most:
-            raise RpcError.refused(
-                Refusal.SUBSCRIPTION_LIMIT,
-                f"Too many subscriptions of {EXTENSION}: at most {most} on one connection",
-                limit=most,
-            )
+            raise too_many_selections(most)
         most = self._settings.max_filter_nodes
         if nodes + sum(terms.nodes for terms in asked) > most:
             raise RpcError.refused(
