@@ -21,6 +21,7 @@ from mcptrio.protocol import Message, Notification, ProtocolError, Request, Revi
 from mcptrio.protocol.envelope import CAPABILITIES_KEY, LOG_LEVEL_KEY, SUBSCRIPTION_ID_KEY, VERSION_KEY
 from mcptrio.wire import text_frame
 from mcptrio.wire.sse import event_frame, unchunk
+from tests.extension.judge import CHANGE, SUBSCRIPTIONS, Chains
 
 SCHEMAS = {
     revision: json.loads((Path(__file__).parent / "data" / f"schema-{revision.value}.json").read_text())
@@ -144,6 +145,7 @@ class Conversation:
     _level: object = None
     _capabilities: dict[str, object] = field(default_factory=dict)
     _questions: set[object] = field(default_factory=set)
+    _chains: Chains = field(default_factory=Chains)
 
     def received(self, data: bytes) -> None:
         """Remember what could not be read, and is answered all the same."""
@@ -183,6 +185,7 @@ class Conversation:
             # Whatever is open under this id may not be answered any more: a later answer finds nothing to answer.
             self._open.pop((type(id), id), None)
             self._listens.pop((type(id), id), None)
+            self._chains.end((type(id), id))
 
     @staticmethod
     def _token(asked: _Asked) -> Key:
@@ -259,7 +262,10 @@ class Conversation:
         return []
 
     def _for_session(self, method: str, params: dict[str, object]) -> None:
-        if method == "notifications/resources/updated":
+        change = _mapping(params.get("_meta")).get(CHANGE)
+        if change is not None:
+            self._chains.told(None, params["uri"], change)
+        elif method == "notifications/resources/updated":
             assert params["uri"] in self._subscribed, f"not subscribed: {params}"
         else:
             assert self._initialized, f"{method} before `notifications/initialized`"
@@ -272,7 +278,9 @@ class Conversation:
             honoured = _mapping(params["notifications"])
             wanted = _mapping(asked[0].params["notifications"])
             for kind, value in honoured.items():
-                if isinstance(value, list):
+                if kind == SUBSCRIPTIONS:
+                    self._chains.begin_all(key, value, wanted[kind], asked[0].capabilities)
+                elif isinstance(value, list):
                     # Neither is anything added nor the order changed.
                     rest = iter(dict.fromkeys(wanted[kind]))  # type: ignore[call-overload]
                     assert all(uri in rest for uri in value), f"not what was asked for: {params}"
@@ -282,7 +290,10 @@ class Conversation:
             return
         assert key in self._listens, f"before the acknowledgement or after the end: {method} {params}"
         honoured = self._listens[key]
-        if method == "notifications/resources/updated":
+        change = _mapping(params["_meta"]).get(CHANGE)
+        if change is not None:
+            self._chains.told(key, params["uri"], change)
+        elif method == "notifications/resources/updated":
             assert params["uri"] in honoured.get("resourceSubscriptions", ()), f"not asked for: {params}"  # type: ignore[operator]
         else:
             kind = method.split("/")[1]
@@ -318,14 +329,21 @@ class Conversation:
             assert "resultType" not in result, f"the older revision knows no resultType: {message}"
         if asked.method == "subscriptions/listen":
             assert self._listens.pop((type(id), id), None) is not None, f"ended unacknowledged: {message}"
+            self._chains.end((type(id), id))
         elif asked.method == "initialize":
             self._capabilities, self._level = _mapping(asked.params["capabilities"]), "info"
         elif asked.method == "logging/setLevel":
             self._level = asked.params["level"]
         elif asked.method == "resources/subscribe":
-            self._subscribed.add(asked.params["uri"])
+            honoured = _mapping(result.get("_meta")).get(SUBSCRIPTIONS)
+            if honoured is None:
+                self._subscribed.add(asked.params["uri"])
+            else:
+                wanted = _mapping(asked.params["_meta"])[SUBSCRIPTIONS]
+                self._chains.begin(None, honoured, wanted, self._capabilities)
         elif asked.method == "resources/unsubscribe":
             self._subscribed.discard(asked.params["uri"])
+            self._chains.unsubscribe(None, asked.params["uri"])
         self.checked[definition] += 1
 
 

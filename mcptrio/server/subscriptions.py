@@ -119,7 +119,7 @@ class Subscriptions:
         try:
             return self._hub.select(subscriber.outbox, asked, peer.allowance)
         except InvalidCursor as error:
-            raise RpcError.of(Failure.INVALID_PARAMS, f"Invalid params: `since`: {error}") from None
+            raise RpcError.of(Failure.INVALID_PARAMS, f"Invalid params: {error}") from None
 
     def _check_selections(
         self, peer: Peer, asked: Sequence[Terms], former: Subscription | None = None, *, beside: int = 0
