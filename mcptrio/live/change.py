@@ -43,6 +43,8 @@ class Change(Struct, frozen=True, kw_only=True):
         for name in ("uri", "kind", "source"):
             if not isinstance(getattr(self, name), str):
                 raise TypeError(f"a change's {name} is a string, not {type(getattr(self, name)).__name__}")
+        if not isinstance(self.at, datetime):
+            raise TypeError(f"a change's at is a datetime, not {type(self.at).__name__}")
         if self.event_id is not None and not isinstance(self.event_id, str):
             raise TypeError(f"an event_id is a string, not {type(self.event_id).__name__}: use str(event_id)")
         if self.metadata is not None:

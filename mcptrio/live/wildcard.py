@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+MOST = 1024
+"""Longest text, in characters, that a pattern with `?` is held against: a client may have two thousand of them."""
+
 _WILD = re.compile(r"\?*\*[*?]*")
 
 
@@ -12,7 +15,7 @@ class Wildcard:
 
     There is no escape. Nothing is tried twice, so no pattern is slow: without `?` each piece is looked for once, behind
     the one before it; with `?` all places in the pattern are followed at once, one step per character of a text that has
-    all that is literal in the pattern. A step is some 0.1 us, so texts of megabytes are not for `?`.
+    all that is literal in the pattern. A step is some 0.1 us, so a text longer than `MOST` matches nothing that has a `?`.
     `text` is the pattern's one spelling: `a**b` is `a*b`, and `*?` is `?*`.
     """
 
@@ -46,7 +49,9 @@ class Wildcard:
 
     def matches(self, text: str) -> bool:
         """Whether the pattern covers the text from its beginning to its end."""
-        return self._follow(text) if self._end else self._search(text)
+        if not self._end:
+            return self._search(text)
+        return len(text) <= MOST and self._follow(text)
 
     def _search(self, text: str) -> bool:
         first, *middle = self._pieces

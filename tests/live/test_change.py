@@ -43,6 +43,11 @@ async def test_what_is_no_string_is_a_type_error_in_the_reporter(name: str, valu
     assert receive.statistics().current_buffer_used == 0
 
 
+def test_a_time_that_is_none_is_a_type_error_in_the_reporter() -> None:
+    with pytest.raises(TypeError, match="at is a datetime, not str"):
+        Change(uri="a:b", at="yesterday")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("metadata", "fix"),
     [
