@@ -37,7 +37,8 @@ def json_line(update: Update | WatchEvent, at: datetime, pattern: str | None = N
     `cursor`, and the `pattern` (or URI) that was watched, to which the cursor belongs.
     """
     kind = kind_of(update)
-    line: dict[str, object] = {"time": at.isoformat(), "uri": update.uri, "kind": kind, "gap": kind == GAP}
+    is_gap = update.is_gap if isinstance(update, WatchEvent) else update.gap
+    line: dict[str, object] = {"time": at.isoformat(), "uri": update.uri, "kind": kind, "gap": is_gap}
     if isinstance(update, WatchEvent):
         more = {
             "offset": update.offset,

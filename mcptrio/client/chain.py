@@ -95,7 +95,8 @@ class Chain:
                 self._early.clear()
             self._early.append((uri, told, size))
             return
-        is_gap = told.kind == GAP
+        # Not by its kind: `gap` may be a source's own word.
+        is_gap = told.reason is not None
         # A gap may end where the subscription begins.
         if told.offset < self._told or (told.offset == self._told and not is_gap):
             return
@@ -112,7 +113,7 @@ class Chain:
             data=told.data,
             metadata=told.metadata,
             omitted=told.omitted is True,
-            reason=told.reason or LOST if is_gap else None,
+            reason=told.reason,
             cursor=self.cursor,
         )
         self._put(event, size)

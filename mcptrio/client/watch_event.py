@@ -19,9 +19,10 @@ class WatchEvent:
     were left out because they are too big. What the server does not say is None: one without the extension says `uri`
     and nothing else.
 
-    A gap has a `reason`: the server's (`pending`, `history`, `restarted` and maybe others), `pending` also when more
-    waited for this program than may, or `lost`: nobody can say what came between. After it, read what matters. Its
-    `uri` is the watched one, or `mcptrio://subscriptions/` and a name for a template or a glob.
+    A gap, and nothing else, has a `reason`: the server's (`pending`, `history`, `restarted` and maybe others), `pending`
+    also when more waited for this program than may, or `lost`: nobody can say what came between. After it, read what
+    matters. Its `uri` is the watched one, or `mcptrio://subscriptions/` and a name for a template or a glob. A source
+    may have the word `gap` for a change: that one is no gap.
 
     `cursor` is what to give as `since` to go on after this event.
     """
@@ -39,5 +40,5 @@ class WatchEvent:
 
     @property
     def is_gap(self) -> bool:
-        """Whether it says that changes are missing."""
-        return self.kind == GAP
+        """Whether it says that changes are missing. Its kind is `gap` then, which alone says nothing."""
+        return self.reason is not None

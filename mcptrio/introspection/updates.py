@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 import trio
@@ -17,6 +17,9 @@ INTERVAL = 0.5
 
 _BATCH = 100
 """URIs that are looked at between two checkpoints: there are few, but a client decides how they are spelled."""
+
+_BEGINNINGS = (OWN[:2], OWN[0] + "{", "{")
+"""With what a pattern begins that may select one of ours: as they do, or with a wildcard instead."""
 
 _NEW: object = object()
 """In the place of a stamp: of this resource nobody was told yet."""
@@ -57,13 +60,17 @@ class Updates:
         elif uri not in self._below_patterns:
             self._told.pop(uri, None)
 
-    def _selection(self, selector: Selector, wanted: bool) -> None:
+    def _selection(self, selectors: Sequence[Selector], wanted: bool) -> None:
+        for selector in selectors:
+            if not selector.pattern.startswith(_BEGINNINGS):
+                continue  # as nearly all, and there may be thousands
+            beginning = selector.beginning
+            if beginning.startswith(OWN) or (OWN.startswith(beginning) and not selector.is_exact):
+                self._select(selector, wanted)
+
+    def _select(self, selector: Selector, wanted: bool) -> None:
         if selector.is_exact:
             self._interest(selector.pattern, wanted)
-            return
-        beginning = selector.beginning
-        if not (beginning.startswith(OWN) or OWN.startswith(beginning)):
-            pass
         elif wanted:
             self._patterns.add(selector, selector.pattern)
             if len(self._patterns) == 1:

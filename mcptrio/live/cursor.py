@@ -6,14 +6,14 @@ import re
 
 from msgspec import Struct
 
-_TEXT = re.compile(r"([0-9a-f]{16})\.([0-9]{1,18})", re.ASCII)
+_TEXT = re.compile(r"([0-9a-f]{16})\.(0|[1-9][0-9]{0,17})", re.ASCII)
 
 
 class InvalidCursor(ValueError):
-    """A string that is no cursor, or one that was not given out yet."""
+    """A string that is no cursor, or one that was not given out yet. The message begins with the place, where that is known."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(f"{text[:100]!r} is no cursor of an earlier answer")
+    def __init__(self, text: str, where: str = "") -> None:
+        super().__init__(f"{where}{': ' if where else ''}{text[:100]!r} is no cursor of an earlier answer")
 
 
 class Cursor(Struct, frozen=True):
@@ -26,7 +26,7 @@ class Cursor(Struct, frozen=True):
         return f"{self.epoch}.{self.offset}"
 
     @classmethod
-    def parse(cls, text: str) -> Cursor:
+    def parse(cls, text: str, where: str = "") -> Cursor:
         """Read `str(cursor)`. Whether it was ever given out is for others to say.
 
         Raises:
@@ -34,5 +34,5 @@ class Cursor(Struct, frozen=True):
         """
         parts = _TEXT.fullmatch(text)
         if parts is None:
-            raise InvalidCursor(text)
+            raise InvalidCursor(text, where)
         return cls(parts[1], int(parts[2]))

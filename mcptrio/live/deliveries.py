@@ -30,7 +30,10 @@ class Told(Struct, frozen=True):
 
 
 class Gap(Struct, frozen=True):
-    """To tell: what lies after `prev` and up to `offset` could not be kept."""
+    """To tell: what lies after `prev` and up to `offset` could not be kept.
+
+    Where both are the same: what was told up to there may not have arrived.
+    """
 
     offset: int
     prev: int
@@ -48,7 +51,7 @@ class Deliveries:
     An entry is kept as it is given: where no data is told, give one without it.
     """
 
-    __slots__ = ("_allowance", "_closed", "_gap", "_policy", "_told", "_waiting", "newest")
+    __slots__ = ("_allowance", "_closed", "_gap", "_has_told", "_policy", "_told", "_waiting", "newest")
 
     def __init__(self, policy: Policy, offset: int, allowance: Allowance) -> None:
         """All up to `offset` is told, or is nothing to the subscription."""
@@ -57,6 +60,7 @@ class Deliveries:
         self._waiting: Waiting | None = None
         """None while nothing waits: there may be a hundred thousand subscriptions, most of them at rest."""
         self._told = offset
+        self._has_told = False
         self.newest = offset
         """Up to here everything was told, waits, or is in the gap."""
         self._gap: tuple[int, str] | None = None
@@ -104,6 +108,18 @@ class Deliveries:
             self._gap = self.newest, self._gap[1]
         return self.due() < before
 
+    def doubt(self, reason: str) -> bool:
+        """What was told may not have arrived: a gap says so, and then comes what waits. As `put`.
+
+        Nothing happens while nothing has been told, or if a gap is told next anyway.
+        """
+        if self._closed or self._gap is not None or not self._has_told:
+            return False
+        before = self.due()
+        self._allowance.tally.gaps[reason] += 1
+        self._gap = self._told, reason
+        return self.due() < before
+
     def restart(self, offset: int) -> bool:
         """The numbers have begun anew, and are at an offset: everything that waits becomes one gap up to there. As `put`."""
         self.newest = offset
@@ -115,6 +131,7 @@ class Deliveries:
         prev = self._told
         if self._gap is not None:
             (self._told, reason), self._gap = self._gap, None
+            self._has_told = True
             return Gap(self._told, prev, reason)
         waiting = self._waiting
         item = None if waiting is None else waiting.pop(now)
@@ -124,6 +141,7 @@ class Deliveries:
             self._waiting = None
         self._allowance.give_back(item)
         self._told = item.entry.offset
+        self._has_told = True
         return Told(item.entry, prev)
 
     def hurry(self) -> None:

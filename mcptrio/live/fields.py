@@ -12,8 +12,8 @@ from mcptrio.live.pointer import MISSING, Pointer
 
 MOST_POINTERS = 64
 MOST_CHARACTERS = 1024
-MOST_BYTES = 1024 * 1024
-"""Of data and metadata as JSON, together; more is not told."""
+MOST_BYTES = 1_000_000
+"""Of data and metadata as JSON, together; more is not told. With all around it that is below the 1 MiB that some clients take at most."""
 
 
 class InvalidFields(ValueError):

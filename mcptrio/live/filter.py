@@ -172,10 +172,7 @@ def _on_data(key: tuple[Hashable, ...], pointer: Pointer, judge: _Judge) -> _Nod
 
 def _operation(name: str, operand: object, where: str) -> _Node:
     if not isinstance(operand, dict) or len(operand) != 1:
-        size = f" of {len(operand)}" if isinstance(operand, dict) else ""
-        raise InvalidFilter(
-            f"{where}: an object of one pointer and its value, not {described(operand)}{size}"
-        )
+        raise InvalidFilter(f"{where}: an object of one pointer and its value, not {described(operand)}")
     ((text, value),) = operand.items()
     pointer = _pointer(text, where)
     key, judge = _OPERATORS[name](value, where)

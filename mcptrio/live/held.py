@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from mcptrio.live.allowance import Allowance
 from mcptrio.live.subscription import Subscription
 
 
 class Held:
     """What one subscriber has subscribed."""
 
-    __slots__ = ("labels", "nodes", "uris")
+    __slots__ = ("allowances", "labels", "nodes", "uris")
 
     def __init__(self) -> None:
         self.labels: dict[str, Subscription] = {}
         self.uris: dict[str, tuple[str, ...]] = {}
         """The labels of those with an exact URI. Most often one, and a tuple of one is small."""
+        self.allowances: set[Allowance] = set()
+        """What they have counted against: one, as a rule."""
         self.nodes = 0
         """How many filters their filters are made of."""
 
     def add(self, subscription: Subscription) -> None:
         """Take one in whose label is free."""
         self.labels[subscription.label] = subscription
+        self.allowances.add(subscription.allowance)
         self.nodes += subscription.nodes
         if subscription.is_uri:
             uri = subscription.selector.text

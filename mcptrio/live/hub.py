@@ -66,7 +66,7 @@ class Hub:
         self.changes = 0
         """Rises with everything that changes the index: two equal figures mean an unchanged index."""
         self._interested: list[Callable[[str, bool], None]] = []
-        self._selected: list[Callable[[Selector, bool], None]] = []
+        self._selected: list[Callable[[Sequence[Selector], bool], None]] = []
         self._watching: list[Callable[[Entry], None]] = []
         self._outboxes: dict[str, dict[Outbox, None]] = {}
         self._uris: dict[Outbox, set[str]] = {}
@@ -76,7 +76,7 @@ class Hub:
         self.matched = 0
         self._conflated = 0
         self._subscriptions = 0
-        self.selections = Selections(clock, self._tell_selection)
+        self.selections = Selections(clock, self._tell_selections)
 
     def publish(self, change: Change) -> Entry | None:
         """Number a change and put it into the outbox of everyone who asked for its URI.
@@ -201,20 +201,20 @@ class Hub:
         """
         self._interested.append(callback)
 
-    def watch_selections(self, callback: Callable[[Selector, bool], None]) -> None:
-        """Have `callback` called when a selector gets its first subscription by `select`, and when it loses its last.
+    def watch_selections(self, callback: Callable[[Sequence[Selector], bool], None]) -> None:
+        """Have `callback` called when selectors get their first subscription by `select`, and when they lose their last.
 
-        As `watch_interest`, which is not told of those.
+        As `watch_interest`, which is not told of those; all of one step at once, for a client may leave with thousands.
         """
         self._selected.append(callback)
 
-    def _tell_selection(self, selector: Selector, wanted: bool) -> None:
+    def _tell_selections(self, selectors: Sequence[Selector], wanted: bool) -> None:
         self.changes += 1
         for callback in self._selected:
             try:
-                callback(selector, wanted)
+                callback(selectors, wanted)
             except Exception:
-                _log.exception("somebody who watches interest failed", selector=selector.text)
+                _log.exception("somebody who watches interest failed", selectors=len(selectors))
 
     def _tell(self, uri: str, wanted: bool) -> None:
         for callback in self._interested:

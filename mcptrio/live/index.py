@@ -227,6 +227,7 @@ class SelectorIndex(Generic[Item]):
         gone: list[Selector] = []
         idle: list[_Node[Item]] = []
         exact, ends = self._exact, self._ends
+        count = self._count
         for selector, item in pairs:
             pattern = selector.pattern
             node = None
@@ -241,7 +242,7 @@ class SelectorIndex(Generic[Item]):
                 rest = _without(items, item)
             else:
                 continue
-            self._count -= 1
+            count -= 1
             if node is not None:
                 node.items = rest
                 if rest is None:
@@ -253,6 +254,7 @@ class SelectorIndex(Generic[Item]):
                 gone.append(selector)
             else:
                 exact[pattern] = rest
+        self._count = count
         _prune(idle)
         return gone
 

@@ -87,14 +87,31 @@ def one_of(values: list[object]) -> Callable[[object], bool]:
     return test
 
 
+_SHOWN = 40
+"""How many characters of a string are shown."""
+
+_MOST_NAMED = 3
+"""How many members of an object are named."""
+
+
 def described(value: object) -> str:
-    """A value in words, for messages."""
+    """A value in words, for messages: printable, and of bounded length, whatever it is."""
     if isinstance(value, dict):
-        return "an object"
+        if not value:
+            return "an empty object"
+        if len(value) > _MOST_NAMED:
+            return f"an object of {len(value)} members"
+        return f"an object with {', '.join(map(described, value))}"
     if isinstance(value, list):
-        return "a list" if value else "an empty list"
+        return f"a list of {len(value)}" if value else "an empty list"
     if isinstance(value, str):
-        return "a string"
+        if len(value) > _SHOWN:
+            return f"{value[:_SHOWN]!r}... ({len(value)} characters)"
+        return repr(value)
     if value is None:
         return "null"
-    return "a boolean" if isinstance(value, bool) else "a number"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int) and value.bit_length() > 64:
+        return "a number of very many digits"
+    return repr(value)

@@ -63,7 +63,5 @@ def parse_policy(value: object, where: str = "policy") -> Policy:
 
 def _milliseconds(value: object, where: str, least: int, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        shown = value if is_number else described(value)
-        raise InvalidPolicy(f"{where}: a whole number from {least} to {most}, not {shown}")
+        raise InvalidPolicy(f"{where}: a whole number from {least} to {most}, not {described(value)}")
     return value

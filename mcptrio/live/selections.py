@@ -11,11 +11,11 @@ from msgspec.structs import replace
 
 from mcptrio.live.allowance import Allowance, Tally
 from mcptrio.live.change import Entry
-from mcptrio.live.cursor import Cursor
+from mcptrio.live.cursor import Cursor, InvalidCursor
 from mcptrio.live.deliveries import HISTORY
 from mcptrio.live.filter import Filter
 from mcptrio.live.held import Held
-from mcptrio.live.history import LOOKS, History
+from mcptrio.live.history import LOOKS, History, Missed
 from mcptrio.live.index import SelectorIndex
 from mcptrio.live.outbox import Outbox
 from mcptrio.live.replay import Replay
@@ -29,7 +29,7 @@ from mcptrio.timers import Timers
 STEP = 256
 """How many changes of history are looked through in one step; each that is selected counts more, as many and as large as it is."""
 
-Interest = Callable[[Selector, bool], None]
+Interest = Callable[[Sequence[Selector], bool], None]
 
 
 class Selections:
@@ -199,7 +199,7 @@ class Selections:
         back with a cursor is told what it has missed before anything that happens from now on.
 
         Raises:
-            InvalidCursor: a cursor that was not given out yet. Then nothing has begun.
+            InvalidCursor: a cursor that was not given out yet; the message begins with its place. Then nothing has begun.
         """
         if not self._is_used:
             self.history.restart(epoch, offset)
@@ -207,10 +207,7 @@ class Selections:
         now = self._clock()
         history = self.history
         looks = LOOKS // max(1, len(asked))
-        missed = [
-            None if terms.since is None else history.missed(terms.since, terms.selector, now, looks)
-            for terms in asked
-        ]
+        missed = [self._missed(terms, now, looks) for terms in asked]
         honoured: list[dict[str, object]] = []
         formers: list[Subscription] = []
         first = [terms.selector for terms in asked if not self._index.has(terms.selector)]
@@ -240,12 +237,20 @@ class Selections:
             outbox.send_nowait(replay)
         # Only now, since who hears of it may act at once.
         self.changes += len(asked)
-        for selector in {each.pattern: each for each in first}.values():
-            self._interest(selector, True)
+        if first:
+            self._interest(list({each.pattern: each for each in first}.values()), True)
         if formers:
-            self._end(formers)
+            self._end(outbox, formers)
             self._go_on(allowance)
         return honoured
+
+    def _missed(self, terms: Terms, now: float, looks: int) -> Missed | None:
+        if terms.since is None:
+            return None
+        try:
+            return self.history.missed(terms.since, terms.selector, now, looks)
+        except InvalidCursor as error:
+            raise InvalidCursor(str(terms.since), f"{terms.where}.since") from error
 
     def _begin(
         self, outbox: Outbox, terms: Terms, offset: int, allowance: Allowance, formers: list[Subscription]
@@ -270,7 +275,7 @@ class Selections:
             return False
         if not held.labels:
             del self._held[outbox]
-        self._end((subscription,))
+        self._end(outbox, (subscription,))
         self._go_on(subscription.allowance)
         return True
 
@@ -285,25 +290,28 @@ class Selections:
         held = self._held.pop(outbox, None)
         if held is None:
             return
-        self._end(held.labels.values())
-        for allowance in {subscription.allowance for subscription in held.labels.values()}:
+        self._end(outbox, held.labels.values())
+        for allowance in held.allowances:
             self._go_on(allowance)  # it may have other subscribers, who wait for room
 
-    def _end(self, ended: Collection[Subscription]) -> None:
+    def _end(self, outbox: Outbox, ended: Collection[Subscription]) -> None:
         # A client may leave with ten thousand, which is mostly waiting for memory: each is looked at once. And it makes no
         # ten thousand pairs: then the garbage collector would look through all that everybody has.
-        gone = self._index.remove_all(self._closed(ended))
+        gone = self._index.remove_all(self._closed(outbox, ended))
         self.changes += len(ended)
-        for selector in gone:
-            self._interest(selector, False)
+        if gone:
+            self._interest(gone, False)
 
-    def _closed(self, ended: Iterable[Subscription]) -> Iterator[tuple[Selector, Subscription]]:
+    def _closed(
+        self, outbox: Outbox, ended: Iterable[Subscription]
+    ) -> Iterator[tuple[Selector, Subscription]]:
+        is_owed = len(outbox) > 0
         for one in ended:
             if one.timer is not None:
                 self._disarm(one)
-            one.deliveries.close()
-            if len(one.outbox):
-                one.outbox.purge(one)
+            one.close()
+            if is_owed:
+                outbox.purge(one)
             if one.replay is not None:
                 one.replay.drop(one)
             yield one.selector, one
@@ -328,10 +336,13 @@ class Selections:
                 self._announce(subscription, now)
 
     def remind(self, outbox: Outbox) -> None:
-        """Tell a subscriber a gap for each of its subscriptions: what was sent to it may have been lost."""
+        """What was sent to a subscriber may have been lost: it is told a gap by each subscription that has told it anything.
+
+        What waits is told after that.
+        """
         now = self._clock()
         for subscription in self.of(outbox):
-            if subscription.deliveries.give_up(self.history.offset, HISTORY):
+            if subscription.deliveries.doubt(HISTORY):
                 self._announce(subscription, now)
 
     # To be looked at

@@ -13,7 +13,8 @@ from mcptrio.live.json_value import described
 from mcptrio.live.policy import InvalidPolicy, Policy, parse_policy
 from mcptrio.live.selector import InvalidSelector, Selector, parse_selector
 
-_LABEL = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+_LABEL = re.compile(r"(?!\.\.?\Z)[A-Za-z0-9._-]{1,64}", re.ASCII)
+"""Not a dot or two: `mcptrio://subscriptions/..` is another URI to whoever normalises it."""
 
 
 class InvalidTerms(ValueError):
@@ -31,6 +32,8 @@ class Terms(Struct, frozen=True):
     since: Cursor | None
     spelled: dict[str, object]
     """What was given of selector, filter, policy and fields, defaults written out."""
+    where: str
+    """What messages call the subscription."""
 
     @property
     def nodes(self) -> int:
@@ -54,7 +57,9 @@ def parse_terms(value: object, where: str) -> Terms:
     given = {name: member for name, member in value.items() if member is not None}
     label = given.get("label")
     if not isinstance(label, str) or not _LABEL.fullmatch(label):
-        raise InvalidTerms(f"{where}.label: 1 to 64 characters of A-Z a-z 0-9 . _ -, not {described(label)}")
+        raise InvalidTerms(
+            f"{where}.label: 1 to 64 characters of A-Z a-z 0-9 . _ -, but neither . nor .., not {described(label)}"
+        )
     try:
         selector = parse_selector(given, where)
         filter = parse_filter(given["filter"], f"{where}.filter") if "filter" in given else None
@@ -68,9 +73,9 @@ def parse_terms(value: object, where: str) -> Terms:
         if not isinstance(text, str):
             raise InvalidTerms(f"{where}.since: a cursor is a string, not {described(text)}")
         try:
-            since = Cursor.parse(text)
+            since = Cursor.parse(text, f"{where}.since")
         except InvalidCursor as error:
-            raise InvalidTerms(f"{where}.since: {error}") from None
+            raise InvalidTerms(str(error)) from None
     members = ("label", selector.kind, "filter", "policy", "fields")
     spelled = {name: given[name] for name in members if name in given}
-    return Terms(label, selector, filter, policy, fields, since, spelled)
+    return Terms(label, selector, filter, policy, fields, since, spelled, where)

@@ -22,6 +22,9 @@ from mcptrio.protocol.types import Implementation, Object
 
 UPDATED = "notifications/resources/updated"
 ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
+_CHANGED = f'{{"jsonrpc":"2.0","method":"{UPDATED}","params":{{"uri":'.encode()
+_TAG = f',"_meta":{{"{SUBSCRIPTION_ID_KEY}":'.encode()
+_CHANGE = f'"{CHANGE_KEY}":'.encode()
 PROGRESS = "notifications/progress"
 LOG = "notifications/message"
 
@@ -58,9 +61,9 @@ class LegacyCodec(Codec):
         """`notifications/resources/updated`."""
         return encode_notification(UPDATED, {"uri": uri})
 
-    def changed(self, uri: str, change: Object) -> bytes:
-        """The same, with what the extension adds."""
-        return encode_notification(UPDATED, {"uri": uri, "_meta": {CHANGE_KEY: change}})
+    def changed(self, uri: bytes, change: bytes) -> bytes:
+        """The same, with what the extension adds; both are JSON already, for many are told of one change."""
+        return b"".join((_CHANGED, uri, b',"_meta":{', _CHANGE, change, b"}}}"))
 
     def list_changed(self, kind: str) -> bytes:
         """`notifications/{kind}/list_changed`."""
@@ -93,10 +96,10 @@ class ModernCodec(Codec):
         """`notifications/resources/updated` of one listen."""
         return encode_notification(UPDATED, {"uri": uri, "_meta": {SUBSCRIPTION_ID_KEY: subscription}})
 
-    def changed(self, uri: str, change: Object, subscription: RequestId) -> bytes:
-        """The same, with what the extension adds."""
-        meta = {SUBSCRIPTION_ID_KEY: subscription, CHANGE_KEY: change}
-        return encode_notification(UPDATED, {"uri": uri, "_meta": meta})
+    def changed(self, uri: bytes, change: bytes, subscription: RequestId) -> bytes:
+        """The same, with what the extension adds; both are JSON already, for many are told of one change."""
+        id = msgspec.json.encode(subscription)
+        return b"".join((_CHANGED, uri, _TAG, id, b",", _CHANGE, change, b"}}}"))
 
     def list_changed(self, kind: str, subscription: RequestId) -> bytes:
         """`notifications/{kind}/list_changed` of one listen."""

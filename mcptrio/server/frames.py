@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from datetime import UTC
 
+import msgspec
+
 from mcptrio.live import Change, Gap, Subscription, Told
 from mcptrio.protocol.types import Object
 from mcptrio.server.extension import called
@@ -12,7 +14,7 @@ from mcptrio.server.subscriber import Subscriber
 
 _MOST = 4096
 _MOST_BYTES = 8 * 1024 * 1024
-_MOST_MEMBERS = 8
+_MOST_PARTS = 8
 """Those who are told of one change are told at about the same time; and data may be large."""
 
 _Frame = Callable[[bytes], bytes]
@@ -28,12 +30,13 @@ class Frames:
     def __init__(self) -> None:
         self._frames: dict[Hashable, bytes] = {}
         self._bytes = 0
-        self._members: dict[Hashable, Object] = {}
+        self._parts: dict[Hashable, tuple[bytes, bytes]] = {}
+        """What is told of a change to everybody who wants the same fields, as JSON."""
 
     def clear(self) -> None:
         """Keep nothing."""
         self._frames.clear()
-        self._members.clear()
+        self._parts.clear()
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -51,29 +54,24 @@ class Frames:
         frame = subscriber.recipient.frame
         label = subscription.label
         if isinstance(told, Gap):
-            gap: Object = {
-                "label": label,
-                "kind": "gap",
-                "offset": told.offset,
-                "prev": told.prev,
-                "reason": told.reason,
-            }
-            return frame(subscriber.encode_change(called(label, subscription.selector), gap))
+            uri = msgspec.json.encode(called(label, subscription.selector))
+            rest = msgspec.json.encode({"kind": "gap", "offset": told.offset, "reason": told.reason})
+            return frame(subscriber.encode_change(uri, _joined(label, told.prev, rest)))
         fields = subscription.fields
-        place = label, told.entry.offset, told.prev, fields.key, subscriber.tag, frame
+        offset = told.entry.offset
+        place = label, offset, told.prev, fields.key, subscriber.tag, frame
         known = self._frames.get(place)
         if known is not None:
             return known
-        change = told.entry.change
-        members = self._members.get((told.entry.offset, fields.key))
-        if members is None:
-            if len(self._members) >= _MOST_MEMBERS:
-                self._members.clear()
-            members = self._members[told.entry.offset, fields.key] = {**_of(change), **fields.of(change)}
-        payload = subscriber.encode_change(
-            change.uri, {"label": label, "offset": told.entry.offset, "prev": told.prev, **members}
-        )
-        return self._keep(place, frame(payload))
+        parts = self._parts.get((offset, fields.key))
+        if parts is None:
+            if len(self._parts) >= _MOST_PARTS:
+                self._parts.clear()
+            change = told.entry.change
+            rest = msgspec.json.encode({**_of(change), "offset": offset, **fields.of(change)})
+            parts = self._parts[offset, fields.key] = msgspec.json.encode(change.uri), rest
+        uri, rest = parts
+        return self._keep(place, frame(subscriber.encode_change(uri, _joined(label, told.prev, rest))))
 
     def _keep(self, place: Hashable, made: bytes) -> bytes:
         if len(self._frames) >= _MOST or self._bytes + len(made) > _MOST_BYTES:
@@ -82,6 +80,11 @@ class Frames:
         self._frames[place] = made
         self._bytes += len(made)
         return made
+
+
+def _joined(label: str, prev: int, rest: bytes) -> bytes:
+    # A label has no characters that JSON would escape.
+    return f'{{"label":"{label}","prev":{prev},'.encode() + rest[1:]
 
 
 def _of(change: Change) -> Object:

@@ -9,7 +9,6 @@ from mcptrio.catalog import ListKind
 from mcptrio.live import Outbox
 from mcptrio.protocol import LegacyCodec, ModernCodec, RequestId
 from mcptrio.protocol.questions import Level
-from mcptrio.protocol.types import Object
 
 
 class Recipient(Protocol):
@@ -67,8 +66,8 @@ class Subscriber:
         """The message that tells of a key: a resource's URI, or a list that changed."""
         raise AssertionError("a subscriber is a session or a listen")
 
-    def encode_change(self, uri: str, change: Object) -> bytes:
-        """The message that tells of a change, or of a gap, as the extension has it."""
+    def encode_change(self, uri: bytes, change: bytes) -> bytes:
+        """The message that tells of a change, or of a gap, as the extension has it; both are JSON."""
         raise AssertionError("a subscriber is a session or a listen")
 
 
@@ -90,7 +89,7 @@ class Session(Subscriber):
             return self._codec.list_changed(key.value)
         return self._codec.updated(str(key))
 
-    def encode_change(self, uri: str, change: Object) -> bytes:
+    def encode_change(self, uri: bytes, change: bytes) -> bytes:
         return self._codec.changed(uri, change)
 
 
@@ -111,7 +110,7 @@ class Listen(Subscriber):
             return self._codec.list_changed(key.value, self.id)
         return self._codec.updated(str(key), self.id)
 
-    def encode_change(self, uri: str, change: Object) -> bytes:
+    def encode_change(self, uri: bytes, change: bytes) -> bytes:
         return self._codec.changed(uri, change, self.id)
 
     def final_result(self) -> bytes:

@@ -57,20 +57,6 @@ class Branch(ABC):
             return self.fits(selector.pattern)
         return self.spec.could_begin(selector.beginning)
 
-    def want_selection(self, selector: Selector) -> None:
-        """Somebody more wants what is selected: with a pattern that is all there is, as for a list."""
-        if selector.is_exact:
-            self.want(selector.pattern)
-        else:
-            self.want_list()
-
-    def unwant_selection(self, selector: Selector) -> None:
-        """Takes back one `want_selection`."""
-        if selector.is_exact:
-            self.unwant(selector.pattern)
-        else:
-            self.unwant_list()
-
     @abstractmethod
     def want(self, uri: str) -> None:
         """Somebody more wants a URI that fits."""

@@ -8,7 +8,8 @@ sources (one_for_one)
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -60,8 +61,11 @@ class SourceTree:
         self._feeds: dict[str, Feed] = {}
         self._subscribed: dict[str, tuple[Branch, ...]] = {}
         """The branches that each subscribed URI fits, where there are any: a client may leave with thousands at once."""
-        self._selected: dict[str, tuple[Selector, tuple[Branch, ...]]] = {}
+        self._selected: dict[str, tuple[Branch, ...]] = {}
         """The same for what is subscribed by selector, by its pattern."""
+        self._combinations: dict[tuple[Branch, ...], tuple[Branch, ...]] = {}
+        self._patterns: Counter[Branch] = Counter()
+        """How many patterns, which name no URI, may select what a branch reports: together they want it as a list does."""
         self._lists = 0
         self._open = False
         self._alarm = trio.CancelScope()  # the sleep of `_turn`; waking it twice or late does no harm
@@ -85,10 +89,9 @@ class SourceTree:
             if branch.fits(uri):
                 self._subscribed[uri] = (*self._subscribed.get(uri, ()), branch)
                 branch.want(uri)
-        for pattern, (selector, branches) in self._selected.items():
+        for selector, _ in self._hub.selections.wanted():
             if branch.could_report(selector):
-                self._selected[pattern] = selector, (*branches, branch)
-                branch.want_selection(selector)
+                self._want_selection(selector, branch)
         if self._lists:
             branch.want_list()
         if self._open:
@@ -111,15 +114,39 @@ class SourceTree:
             # A fault in here must not keep anybody from subscribing, or from leaving.
             _log.exception("the sources' demand went wrong")
 
-    def _selection(self, selector: Selector, wanted: bool) -> None:
-        if wanted:
-            branches = tuple(branch for branch in self._branches.values() if branch.could_report(selector))
-            self._selected[selector.pattern] = selector, branches
-            for branch in branches:
-                branch.want_selection(selector)
-        else:
-            for branch in self._selected.pop(selector.pattern)[1]:
-                branch.unwant_selection(selector)
+    def _selection(self, selectors: Sequence[Selector], wanted: bool) -> None:
+        for selector in selectors:
+            try:
+                if wanted:
+                    for branch in self._branches.values():
+                        if branch.could_report(selector):
+                            self._want_selection(selector, branch)
+                else:
+                    for branch in self._selected.pop(selector.pattern, ()):
+                        self._unwant_selection(selector, branch)
+            except Exception:
+                # As for a single URI, and for all the others.
+                _log.exception("the sources' demand went wrong")
+
+    def _want_selection(self, selector: Selector, branch: Branch) -> None:
+        branches = (*self._selected.get(selector.pattern, ()), branch)
+        # Equal ones are one: there may be very many patterns, and never many combinations.
+        self._selected[selector.pattern] = self._combinations.setdefault(branches, branches)
+        if selector.is_exact:
+            branch.want(selector.pattern)
+            return
+        self._patterns[branch] += 1
+        if self._patterns[branch] == 1:
+            branch.want_list()
+
+    def _unwant_selection(self, selector: Selector, branch: Branch) -> None:
+        if selector.is_exact:
+            branch.unwant(selector.pattern)
+            return
+        self._patterns[branch] -= 1
+        if not self._patterns[branch]:
+            del self._patterns[branch]
+            branch.unwant_list()
 
     def _fitting(self, uri: str) -> tuple[Branch, ...]:
         return tuple(branch for branch in self._branches.values() if branch.fits(uri))

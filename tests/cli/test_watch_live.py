@@ -174,7 +174,14 @@ def test_what_a_server_says_cannot_break_an_environment() -> None:
 
 
 def change(uri: str, offset: int, kind: str = "updated") -> WatchEvent:
-    return WatchEvent(uri=uri, kind=kind, offset=offset, event_id=f"id{offset}", cursor=f"e.{offset}")
+    return WatchEvent(
+        uri=uri,
+        kind=kind,
+        offset=offset,
+        event_id=f"id{offset}",
+        reason="history" if kind == "gap" else None,
+        cursor=f"e.{offset}",
+    )
 
 
 @pytest.mark.parametrize("every", [False, True])

@@ -12,7 +12,8 @@ ABOUT = "about:it"
 
 
 def change(uri: str, offset: int, kind: str = "updated") -> WatchEvent:
-    return WatchEvent(uri=uri, kind=kind, offset=offset, cursor=f"e.{offset}")
+    reason = "history" if kind == "gap" else None
+    return WatchEvent(uri=uri, kind=kind, offset=offset, reason=reason, cursor=f"e.{offset}")
 
 
 def drained(backlog: Backlog) -> list[WatchEvent]:
@@ -38,6 +39,13 @@ def test_a_gap_is_merged_with_nothing() -> None:
     for offset, kind in enumerate(["updated", "gap", "gap", "updated"], 1):
         backlog.put_nowait(change("a", offset, kind), 1)
     assert [each.offset for each in drained(backlog)] == [2, 3, 4]
+
+
+def test_a_sources_own_word_gap_is_merged_as_any_change() -> None:
+    backlog = Backlog(ABOUT, merges=True)
+    for offset in (1, 2):
+        backlog.put_nowait(WatchEvent(uri="a", kind="gap", offset=offset), 1)
+    assert [each.offset for each in drained(backlog)] == [2]
 
 
 def test_what_is_too_many_or_too_much_becomes_one_gap() -> None:

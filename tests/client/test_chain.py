@@ -59,9 +59,20 @@ def test_a_gap_needs_no_other_before_it_and_may_end_where_it_begins() -> None:
     told.tell(9, 9, "gap", "restarted")
     told.tell(30, 20, "gap", "pending")
     told.tell(8, 3, "gap", "pending")
-    told.tell(31, 30, "gap")
-    assert told.offsets == [("restarted", 9), ("pending", 30), ("lost", 31)]
-    assert told.chain.cursor == "f.31"
+    told.tell(30, 30, "gap", "a reason of tomorrow")
+    assert told.offsets == [("restarted", 9), ("pending", 30), ("a reason of tomorrow", 30)]
+    assert all(each.is_gap for each in told.events)
+    assert told.chain.cursor == "f.30"
+
+
+def test_a_change_whose_kind_is_gap_is_a_change() -> None:
+    told = Told()
+    told.begin("e.5")
+    told.tell(6, 5, "gap")
+    told.tell(6, 5, "gap")
+    told.tell(9, 8, "gap")
+    assert told.offsets == [("gap", 6), ("lost", 8), ("gap", 9)]
+    assert [each.is_gap for each in told.events] == [False, True, False]
 
 
 @pytest.mark.parametrize(("cursor", "recovered"), [("f.1", None), ("f.1", True), ("e.7", None)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+from collections.abc import Sequence
 
 import trio
 
@@ -26,8 +27,8 @@ class Desk:
         self.interests: list[tuple[str, bool]] = []
         self.hub.watch_selections(self._interested)
 
-    def _interested(self, selector: Selector, wanted: bool) -> None:
-        self.interests.append((selector.text, wanted))
+    def _interested(self, selectors: Sequence[Selector], wanted: bool) -> None:
+        self.interests += [(selector.text, wanted) for selector in selectors]
 
     def subscribe(self, outbox: Outbox, *asked: dict[str, object]) -> list[dict[str, object]]:
         """Subscribe all of them in one step; without a label, the selector's kind is it."""

@@ -132,6 +132,7 @@ class Knowledge:
         self.subscription: Subscription | None = None
         self.since = since
         self.last = 0
+        self.has_heard = False
         self.owed: tuple[int, str] | None = None
         """A gap must come next that reaches so far, and its reason, if only one will do."""
         self.live_since = 0.0
@@ -169,8 +170,9 @@ class Knowledge:
         return Cursor(self.epoch, self.last)
 
     def reminded(self) -> None:
-        """Something may have been lost on the way."""
-        self.owed = self.hub.offset, "" if self.owed is None else self.owed[1]
+        """Something may have been lost on the way: of what was told, not of what waits."""
+        if self.owed is None and self.has_heard:
+            self.owed = self.last, ""
 
     def restarted(self, published: Published) -> None:
         """The numbers have begun anew."""
@@ -185,6 +187,7 @@ class Knowledge:
             self._told_gap(what)
         else:
             self._told_change(what.entry)
+        self.has_heard = True
 
     def _told_gap(self, gap: Gap) -> None:
         assert gap.offset <= self.hub.offset
@@ -193,6 +196,10 @@ class Knowledge:
             assert gap.offset >= least
             assert gap.reason == (reason or gap.reason)
             self.owed = None
+            if not reason and gap.offset > gap.prev:
+                assert (
+                    self.published.can_exceed or self.published.can_forget or gap.prev < self.published.begins
+                )
         else:
             assert gap.offset > gap.prev, "nothing is missing"
             if gap.reason == "pending":

@@ -104,6 +104,38 @@ def test_a_gap_that_is_not_told_yet_grows() -> None:
     )
 
 
+@pytest.mark.parametrize("policy", [CONFLATE, EVERY, batch(1, 3)])
+def test_what_was_told_and_is_in_doubt_is_a_gap_that_leaves_what_waits(policy: Policy) -> None:
+    allowance = Allowance()
+    deliveries = Deliveries(policy, 5, allowance)
+    deliveries.put(item(6), 0)
+    assert deliveries.doubt("history") is False  # nothing has been told
+    assert told(deliveries, 9) == [Told(entry(6), 5)]
+    assert deliveries.doubt("history") is True
+    assert deliveries.doubt("history") is False
+    assert (deliveries.put(item(7), 9), deliveries.due()) == (False, -math.inf)
+    assert told(deliveries, 99) == [Gap(6, 6, "history"), Told(entry(7), 6)]
+    deliveries.put(item(8), 99)
+    assert deliveries.doubt("history") is policy.merges  # else it was due before all times
+    assert told(deliveries, 999) == [Gap(7, 7, "history"), Told(entry(8), 7)]
+    assert (allowance.tally.gaps, allowance.count) == ({"history": 2}, 0)
+
+
+def test_a_doubt_adds_nothing_to_a_gap_that_waits_and_grows_as_any() -> None:
+    deliveries = Deliveries(EVERY, 0, Allowance(1))
+    for number in (1, 2):
+        deliveries.put(item(number), 0)
+    deliveries.doubt("history")
+    assert told(deliveries) == [Gap(2, 0, "pending")]
+    deliveries.doubt("history")  # a gap was told, which may not have arrived either
+    for number in (3, 4):
+        deliveries.put(item(number), 0)
+    assert told(deliveries) == [Gap(4, 2, "history")]
+    deliveries.close()
+    assert deliveries.doubt("history") is False
+    assert told(deliveries) == []
+
+
 def test_the_bound_is_in_bytes_too() -> None:
     allowance = Allowance(most_bytes=2 * item(1).weight)
     deliveries = Deliveries(EVERY, 0, allowance)

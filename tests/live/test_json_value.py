@@ -79,14 +79,37 @@ def test_an_extent_looks_one_level_below_the_deepest_and_no_further() -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ({}, "an object"),
+        ({}, "an empty object"),
+        ({"windowMs": {"a": 1}, "\n": None}, r"an object with 'windowMs', '\n'"),
+        (dict.fromkeys("abcd"), "an object of 4 members"),
         ([], "an empty list"),
-        ([1], "a list"),
-        ("", "a string"),
+        ([1], "a list of 1"),
+        ("", "''"),
+        ("a b\0\u202e", r"'a b\x00\u202e'"),
+        ("x" * 40, f"'{'x' * 40}'"),
+        ("x" * 41, f"'{'x' * 40}'... (41 characters)"),
         (None, "null"),
-        (True, "a boolean"),
-        (1.5, "a number"),
+        (True, "true"),
+        (False, "false"),
+        (0, "0"),
+        (-1.5, "-1.5"),
+        (2**64 - 1, "18446744073709551615"),
+        (2**64, "a number of very many digits"),
+        pytest.param(10**5000, "a number of very many digits", id="huge"),
     ],
 )
 def test_every_kind_of_value_has_words(value: object, words: str) -> None:
     assert described(value) == words
+
+
+@given(
+    st.dictionaries(st.text(max_size=60), st.none(), max_size=5)
+    | st.text(max_size=60)
+    | st.lists(st.none(), max_size=3)
+    | st.integers()
+    | st.floats()
+)
+def test_the_words_for_any_value_are_printable_and_few(value: object) -> None:
+    words = described(value)
+    assert words.isprintable()
+    assert len(words) <= 1500

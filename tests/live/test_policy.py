@@ -22,13 +22,19 @@ FORMS = r'"conflate", "every", or \{"batch": \{"windowMs": \.\.\., "maxWaitMs": 
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
-        ("all", f"here: {FORMS}, not a string"),
+        ("all", f"here: {FORMS}, not 'all'"),
         (None, f"here: {FORMS}, not null"),
-        (["every"], f"here: {FORMS}, not a list"),
-        ({}, f"here: {FORMS}, not an object"),
-        ({"batch": {"windowMs": 1, "maxWaitMs": 1}, "every": {}}, f"here: {FORMS}, not an object"),
-        ({"batch": 200}, r"here\.batch: an object of exactly windowMs and maxWaitMs, not a number"),
-        ({"batch": {"windowMs": 200}}, r"here\.batch: an object of exactly windowMs and maxWaitMs"),
+        (["every"], f"here: {FORMS}, not a list of 1"),
+        ({}, f"here: {FORMS}, not an empty object"),
+        (
+            {"batch": {"windowMs": 1, "maxWaitMs": 1}, "every": {}},
+            f"here: {FORMS}, not an object with 'batch', 'every'",
+        ),
+        ({"batch": 200}, r"here\.batch: an object of exactly windowMs and maxWaitMs, not 200"),
+        (
+            {"batch": {"windowMs": 200}},
+            r"here\.batch: an object of exactly windowMs and maxWaitMs, not an object with 'windowMs'$",
+        ),
         ({"batch": {"windowMs": 1, "maxWaitMs": 1, "more": 1}}, r"here\.batch: an object of exactly"),
     ],
 )
@@ -43,10 +49,11 @@ def test_what_is_no_policy_is_refused_with_its_place(policy: object, message: st
         (0, 5, r"windowMs: a whole number from 1 to 60000, not 0"),
         (60_001, 600_000, r"windowMs: a whole number from 1 to 60000, not 60001"),
         (1.5, 5, r"windowMs: a whole number from 1 to 60000, not 1\.5"),
-        (True, 5, r"windowMs: a whole number from 1 to 60000, not a boolean"),
-        ("1", 5, r"windowMs: a whole number from 1 to 60000, not a string"),
+        (True, 5, r"windowMs: a whole number from 1 to 60000, not true"),
+        ("1", 5, r"windowMs: a whole number from 1 to 60000, not '1'"),
         (200, 199, r"maxWaitMs: a whole number from 200 to 600000, not 199"),
         (200, 600_001, r"maxWaitMs: a whole number from 200 to 600000, not 600001"),
+        pytest.param(200, 10**4000, r"maxWaitMs: .* not a number of very many digits", id="huge"),
         (200, None, r"maxWaitMs: a whole number from 200 to 600000, not null"),
     ],
 )

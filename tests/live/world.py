@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from random import Random
 
 import trio
@@ -69,9 +70,10 @@ class World:
     def _set_alarm(self) -> None:
         self.wake_at = self.selections.next_due()
 
-    def _interested(self, selector: Selector, is_wanted: bool) -> None:
-        assert (selector.pattern in self.interests) is not is_wanted
-        (self.interests.add if is_wanted else self.interests.remove)(selector.pattern)
+    def _interested(self, selectors: Sequence[Selector], is_wanted: bool) -> None:
+        for selector in selectors:
+            assert (selector.pattern in self.interests) is not is_wanted
+            (self.interests.add if is_wanted else self.interests.remove)(selector.pattern)
 
     def flush(self, line: Line, turns: int, *, is_lost: bool = False) -> None:
         """Take some keys of an outbox as the flusher does, for the client or into a line that breaks."""

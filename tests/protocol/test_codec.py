@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcptrio.protocol import Codec, Failure, LegacyCodec, ModernCodec, Revision, RpcError, results, types
+from mcptrio.protocol import (
+    Codec,
+    Failure,
+    LegacyCodec,
+    ModernCodec,
+    Revision,
+    RpcError,
+    encode_notification,
+    results,
+    types,
+)
+from mcptrio.protocol.codec import UPDATED
+from mcptrio.protocol.extension import CHANGE_KEY
 from mcptrio.protocol.params import ProgressParams, SubscriptionFilter
 from mcptrio.protocol.results import Result
 from tests.protocol.test_jsonrpc import ids
@@ -144,6 +156,20 @@ def test_every_message_of_a_listen_carries_its_id_with_its_type(id: str | int) -
     ended = json.loads(codec.listen_ended(id))
     expect_valid(ended["result"], Revision.MODERN, "SubscriptionsListenResult")
     assert ended["id"] == ended["result"]["_meta"][TAG] == id
+
+
+@given(
+    ids, st.text(st.characters(codec="utf-8"), max_size=9), st.text(st.characters(codec="utf-8"), max_size=9)
+)
+def test_a_change_of_the_extension_is_an_update_with_its_own_member(
+    id: str | int, uri: str, kind: str
+) -> None:
+    parts = json.dumps(uri).encode(), json.dumps({"kind": kind}).encode()
+    plain = encode_notification(UPDATED, {"uri": uri, "_meta": {CHANGE_KEY: {"kind": kind}}})
+    assert json.loads(LegacyCodec().changed(*parts)) == json.loads(plain)
+    meta = {TAG: id, CHANGE_KEY: {"kind": kind}}
+    tagged = encode_notification(UPDATED, {"uri": uri, "_meta": meta})
+    assert json.loads(ModernCodec(INFO).changed(*parts, id)) == json.loads(tagged)
 
 
 def test_a_sessions_messages_are_plain() -> None:

@@ -1,0 +1,33 @@
+"""The bench runs and measures what it says; what it measures is read by people, not judged here."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "bench.py"
+SHORT = ["--subscriptions", "1000", "--rounds", "20", "--leaves", "4", "--clients", "10"]
+
+
+def bench(lenient: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPT), *SHORT, "--lenient", lenient]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_goals_are_judged_and_figures_without_one_are_not() -> None:
+    done = bench("1000")
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"^(\w+).* us +ok$", done.stdout, re.MULTILINE) == [
+        *("subscribe", "unsubscribe", "subscribe"),
+        *("publish", "publish"),
+        *("leave", "leave"),
+    ]
+    assert "memory for each subscription" in done.stdout
+    assert "deliveries to 1,000 listens, one id" in done.stdout
+    assert "storm: 10 x 100 missed, each client" in done.stdout
+
+
+def test_a_goal_that_is_missed_is_said_and_is_the_exit_status() -> None:
+    done = bench("0.0001")
+    assert done.returncode == 1, done.stderr
+    assert "MISSED" in done.stdout
