@@ -225,10 +225,10 @@ async def test_a_client_that_asks_for_what_it_missed_and_vanishes_again_and_agai
         await first.send(text(asking("a", one(), modern)))
         await first.message()
         since = f"{app.hub.epoch}.{app.hub.offset}"
-        for number in range(600):
+        for number in range(300):
             app.hub.publish(Change(uri=f"hot://{number}", data={"n": number}))
         again = text(asking("b", one(policy="every", fields="all", since=since), modern))
-        for number in range(500):  # in each revision
+        for number in range(200):  # in each revision
             raw = await opened(here, modern)
             await raw.send(again)
             for _ in range(number % 7):
@@ -275,7 +275,7 @@ async def test_who_asks_for_every_change_and_never_reads_is_cut_off_and_everyone
             await raw.send(text(asked.replace(b"subscriptions/a", f"subscriptions/l{number}".encode())))
         await trio.testing.wait_all_tasks_blocked()
         allowance = None
-        for number in range(600):
+        for number in range(300):
             app.hub.publish(Change(uri=f"hot://{number}", data="x" * 50_000))
             if number % 20 == 0:
                 await here.witness_is_served()

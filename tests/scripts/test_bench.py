@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "bench.py"
-SHORT = ["--subscriptions", "1000", "--rounds", "20", "--leaves", "4", "--clients", "10"]
+SHORT = ["--subscriptions", "500", "--rounds", "5", "--leaves", "2", "--clients", "10"]
 
 
 def bench(lenient: str) -> subprocess.CompletedProcess[str]:
@@ -20,7 +20,7 @@ def test_goals_are_judged_and_figures_without_one_are_not() -> None:
     assert re.findall(r"^(\w+).* us +ok$", done.stdout, re.MULTILINE) == [
         *("subscribe", "unsubscribe", "subscribe"),
         *("publish", "publish"),
-        *("leave", "leave"),
+        "leave",
     ]
     assert "memory for each subscription" in done.stdout
     assert "deliveries to 1,000 listens, one id" in done.stdout
