@@ -7,9 +7,11 @@ from collections import Counter
 import msgspec
 from load_clients import RawClient
 
+from mcptrio.protocol.extension import CHANGE_KEY, EXTENSION, SUBSCRIPTIONS_KEY
+
 META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientCapabilities": {"extensions": {"io.mcptrio/live": {}}},
+    "io.modelcontextprotocol/clientCapabilities": {"extensions": {EXTENSION: {}}},
 }
 
 
@@ -33,7 +35,7 @@ class Change(msgspec.Struct):
 class Meta(msgspec.Struct):
     """Where it says so."""
 
-    change: Change | None = msgspec.field(name="io.mcptrio/change", default=None)
+    change: Change | None = msgspec.field(name=CHANGE_KEY, default=None)
 
 
 class Params(msgspec.Struct):
@@ -67,7 +69,7 @@ class ExtensionClient(RawClient):
             {"label": label, "glob": f"load://{label}*", "policy": policy, "fields": "all"}
             for label in labels
         ]
-        params = {"notifications": {"io.mcptrio/subscriptions": wanted}, "_meta": META}
+        params = {"notifications": {SUBSCRIPTIONS_KEY: wanted}, "_meta": META}
         self.ask({"jsonrpc": "2.0", "id": "l", "method": "subscriptions/listen", "params": params})
 
     def take(self, now: float) -> list[float]:

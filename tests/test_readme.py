@@ -63,3 +63,8 @@ def test_the_configuration_examples_are_valid(tmp_path: Path, monkeypatch: pytes
 def test_every_link_between_the_pages_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_page_is_linked() -> None:
+    pages = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
+    assert pages - set(re.findall(r"\]\((docs/[a-z-]+\.md)", README)) == set()

@@ -8,7 +8,7 @@ from mcptrio.bridge.label import Label
 from mcptrio.protocol import Failure, RequestId, encode_error, encode_notification
 from mcptrio.protocol.codec import UPDATED
 from mcptrio.protocol.envelope import SUBSCRIPTION_ID_KEY
-from mcptrio.protocol.extension import CHANGE_KEY
+from mcptrio.protocol.extension import CHANGE_KEY, GAP
 from mcptrio.protocol.types import Object
 
 CONNECTION_LOST = "connection_lost"
@@ -34,7 +34,7 @@ def list_changed(kind: str, listen: RequestId | None = None) -> bytes:
 def gap(label: Label, reason: str, listen: RequestId | None = None) -> bytes:
     """Something of this label may have been missed. Its number stays: what the server goes on with follows it."""
     number = label.number
-    change = {"label": label.name, "kind": "gap", "offset": number, "prev": number, "reason": reason}
+    change = {"label": label.name, "kind": GAP, "offset": number, "prev": number, "reason": reason}
     tag = {} if listen is None else {SUBSCRIPTION_ID_KEY: listen}
     return encode_notification(UPDATED, {"uri": label.uri, "_meta": {**tag, CHANGE_KEY: change}})
 

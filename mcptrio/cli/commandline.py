@@ -16,7 +16,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 
 from mcptrio import __version__
 from mcptrio.cli.client_flags import ClientFlags, TokenFlags, token_of
-from mcptrio.cli.exits import Exit, UserError
+from mcptrio.cli.exits import Exit, UserError, say
 from mcptrio.cli.printing import print_text
 from mcptrio.cli.server_flags import ServerFlags
 from mcptrio.cli.watch_flags import Wanted, WatchFlags
@@ -194,8 +194,9 @@ def watch(
     standard input, and MCPTRIO_URI and MCPTRIO_KIND in its environment, by the
     extension MCPTRIO_EVENT_ID and MCPTRIO_CURSOR too. Changes of a resource
     while its command runs become one, for which it runs again; with --policy
-    every it runs for each. A command that fails is told of on standard error, and the next one runs.
-    Ctrl-C ends running commands: SIGTERM, and SIGKILL two seconds later.
+    every it runs for each. A command that fails is told of on standard error,
+    and the next one runs. Ctrl-C ends running commands: SIGTERM, and SIGKILL
+    two seconds later.
 
     Parameters
     ----------
@@ -214,6 +215,12 @@ def watch(
 
     if not (uris or live.glob or live.template):
         raise UserError("name at least one resource to watch: mcptrio watch URL URI..., or --glob PATTERN")
+    if exec is None and exec_concurrency != 1:
+        raise UserError("--exec-concurrency is for --exec: name a command, or leave it out")
+    for uri in uris:
+        if "{" in uri or "*" in uri:
+            flag = "--template" if "{" in uri else "--glob"
+            say(f"{uri} is one exact URI here; to watch all that are like it: {flag} '{uri}'")
     wanted = live.wanted(uris) if live.given else []
     remote = _remote(url, client)
     if exec is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import NoReturn
@@ -10,11 +12,17 @@ import trio
 
 from mcptrio.cli.exits import Exit, UserError, say
 from mcptrio.cli.output import Output
-from mcptrio.cli.remote import Remote
+from mcptrio.cli.remote import Remote, rpc_message
 from mcptrio.cli.watch_flags import Wanted
 from mcptrio.cli.watch_lines import json_line, text_line
 from mcptrio.client import ExtensionMissing, Update, WatchEvent
 from mcptrio.masking import mask_text
+from mcptrio.protocol import Failure, RpcError
+
+_PLACE = re.compile(
+    r"(?:notifications\.io\.mcptrio/subscriptions\[\d+\]|_meta\.io\.mcptrio/subscriptions)"
+    r"\.(?=(?:uri|template|glob|filter|policy|fields|since)\b)"
+)
 
 
 def now_utc() -> datetime:
@@ -63,14 +71,17 @@ async def follow(
         Exception: what `on_update` raises.
     """
     async with remote.client(reconnect=True) as client:
-        async with client.subscribe(*uris) as changes:
-            say(f"watching {len(changes.uris)} resource{'' if len(changes.uris) == 1 else 's'}")
-            connections = client.statistics().connections
-            async for update in changes:
-                if client.statistics().connections != connections:
-                    connections = client.statistics().connections
-                    say("connected again; changes meanwhile are marked as gaps")
-                await on_update(update)
+        try:
+            async with client.subscribe(*uris) as changes:
+                say(f"watching {len(changes.uris)} resource{'' if len(changes.uris) == 1 else 's'}")
+                connections = client.statistics().connections
+                async for update in changes:
+                    if client.statistics().connections != connections:
+                        connections = client.statistics().connections
+                        say("connected again; changes meanwhile are marked as gaps")
+                    await on_update(update)
+        except RpcError as error:
+            raise refused(remote.url, error) from None
     raise UserError("the server ended the subscription", Exit.REFUSED)
 
 
@@ -122,4 +133,16 @@ async def follow_live(
         assert failure is not None, "a watch goes on until it fails"
         if isinstance(failure, ExtensionMissing):
             raise UserError(mask_text(str(failure)), Exit.REFUSED)
+        if isinstance(failure, RpcError):
+            raise refused(remote.url, failure)
         raise failure
+
+
+def refused(url: str, error: RpcError) -> UserError:
+    """What a server said instead of letting something be watched, in words of the command line, and what to do."""
+    told = _PLACE.sub("--", rpc_message(error)).replace("--uri", "URI")
+    if error.code == Failure.METHOD_NOT_FOUND.legacy:
+        told += ": it has no subscriptions, so nothing of it can be watched"
+    elif error.failure is Failure.RESOURCE_NOT_FOUND or error.code == Failure.RESOURCE_NOT_FOUND.legacy:
+        told += f": `mcptrio inspect {shlex.quote(url)}` shows what there is"
+    return UserError(mask_text(told), Exit.REFUSED)

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from mcptrio.cli.exits import UserError
 
 _POLICIES = "conflate, every, or batch:WINDOW,WAIT in milliseconds, such as batch:200,1000"
+_FILTER = """'{"kind": "created"}'"""
 _FIELDS = "none, metadata, all, or JSON pointers such as /subject,/from"
 
 Repeated = Annotated[tuple[str, ...], Parameter(negative=(), show_default=False)]
@@ -39,7 +40,7 @@ class WatchFlags:
     fields: str | None = None
     """Of what changed: none, metadata, all, or pointers such as /subject,/from. [default: none]"""
     since: str | None = None
-    """Begin with what was missed since this cursor, which an earlier line had."""
+    """Begin with what was missed since this cursor, which an earlier line had; of several patterns, the oldest."""
 
     @property
     def given(self) -> bool:
@@ -78,9 +79,9 @@ def _filter(text: str) -> object:
     try:
         value: object = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise UserError(f"--filter: no JSON: {error}") from None
+        raise UserError(f"--filter must be a JSON object, such as {_FILTER}, in quotes: {error}") from None
     if not isinstance(value, dict):
-        raise UserError("""--filter must be a JSON object, such as '{"kind": "created"}'""")
+        raise UserError(f"--filter must be a JSON object, such as {_FILTER}")
     return value
 
 
@@ -95,8 +96,11 @@ def _policy(text: str) -> object:
         raise UserError(f"--policy must be {_POLICIES}, not {text[:80]!r}")
     try:
         return batch(int(window) / 1000, int(wait) / 1000)
-    except ValueError as error:
-        raise UserError(f"--policy: {error}") from None
+    except ValueError:
+        raise UserError(
+            f"--policy batch:WINDOW,WAIT: WINDOW must be from 1 to 60000 milliseconds, and WAIT from WINDOW to 600000,"
+            f" not {text[:80]!r}"
+        ) from None
 
 
 def _fields(text: str) -> object:

@@ -8,8 +8,8 @@ import msgspec
 
 from mcptrio.client import Update, WatchEvent
 from mcptrio.masking import printable
+from mcptrio.protocol.extension import GAP
 
-GAP = "gap"
 UPDATED = "updated"
 
 _MOST = 4096  # characters of a variable: what a server says has no end, an environment has

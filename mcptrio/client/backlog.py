@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from mcptrio.client.inbox import Inbox
-from mcptrio.client.watch_event import GAP, WatchEvent
+from mcptrio.client.watch_event import WatchEvent
+from mcptrio.protocol.extension import GAP
 
 MOST_EVENTS = 10_000
 """How many events may wait for one program and watch."""

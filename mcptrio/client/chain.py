@@ -6,11 +6,15 @@ from collections.abc import Callable
 from datetime import datetime
 
 from mcptrio.client.backlog import PENDING
-from mcptrio.client.watch_event import GAP, WatchEvent
+from mcptrio.client.watch_event import WatchEvent
+from mcptrio.protocol.extension import GAP
 from mcptrio.protocol.types import Object, Wire
 
 LOST = "lost"
 """A gap because something did not arrive, or was never said."""
+
+RESTARTED = "restarted"
+"""A gap because the server's numbers have begun anew."""
 
 MOST_EARLY = 1000
 """How many deliveries may come before the answer that they belong to."""
@@ -97,8 +101,10 @@ class Chain:
             return
         # Not by its kind: `gap` may be a source's own word.
         is_gap = told.reason is not None
-        # A gap may end where the subscription begins.
-        if told.offset < self._told or (told.offset == self._told and not is_gap):
+        # A gap may end where the subscription begins. Where the numbers have begun anew without our knowing, behind a
+        # bridge, those of before say nothing.
+        is_known = told.offset < self._told or (told.offset == self._told and not is_gap)
+        if is_known and told.reason != RESTARTED:
             return
         if told.prev > self._told and not is_gap:
             self._gap(told.prev)

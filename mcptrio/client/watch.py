@@ -11,8 +11,8 @@ from mcptrio.client.chain import LOST, Chain, Delivered, Honoured
 from mcptrio.client.errors import ExtensionMissing
 from mcptrio.client.selection import Selection
 from mcptrio.client.subscription import Listener, ListKind, Registrar, names_above
-from mcptrio.client.watch_event import GAP, WatchEvent
-from mcptrio.protocol.extension import EXTENSION, SUBSCRIPTION_URI, SUBSCRIPTIONS_KEY
+from mcptrio.client.watch_event import WatchEvent
+from mcptrio.protocol.extension import EXTENSION, GAP, SUBSCRIPTION_URI, SUBSCRIPTIONS_KEY
 from mcptrio.protocol.params import SubscriptionFilter
 from mcptrio.protocol.types import Object
 

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-GAP = "gap"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchEvent:

@@ -41,7 +41,7 @@ def _now() -> float:
 
 
 class HubStatistics(Struct, frozen=True):
-    """Counts since the hub began, and the size of its index now."""
+    """Counts since the hub began, and the size of its index of exact URIs now. Those of `select` count in `matched` only."""
 
     offset: int
     duplicates: int
@@ -52,7 +52,7 @@ class HubStatistics(Struct, frozen=True):
 
 
 class Hub:
-    """The live engine's tables: epoch and offset of all changes, and the index from exact URI to outboxes.
+    """The live engine's tables: epoch and offset of all changes, the index from exact URI to outboxes, and `selections`.
 
     A subscription is known before anybody is told of it, so nothing between is lost; unsubscribing purges
     what is pending, so nothing follows it. Both are idempotent. Changes of one URI are delivered in the
@@ -81,8 +81,8 @@ class Hub:
     def publish(self, change: Change) -> Entry | None:
         """Number a change and put it into the outbox of everyone who asked for its URI.
 
-        A URI that nobody watches costs nothing but the number. Returns None for a repeated event id, which
-        changes nothing.
+        A URI that nobody watches costs nothing but the number; from the first `select` on, every change is also kept
+        for a while. Returns None for a repeated event id, which changes nothing.
 
         Raises:
             InvalidUri: the change names no resource; nothing was numbered.

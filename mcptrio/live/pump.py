@@ -15,7 +15,7 @@ CAPACITY = 256
 """How many reported changes may wait for the hub before sources wait."""
 
 _BUDGET = 2048
-"""What is spent between two checkpoints: outboxes that were filled, and a little for each change."""
+"""What is spent between two checkpoints: outboxes that were filled, what `Selections` spent, and a little for each change."""
 
 _log = get_logger("mcptrio.live")
 
@@ -48,7 +48,7 @@ class Pump:
                 continue
 
     def _publish(self, change: Change) -> int:
-        """Publish one change; returns what it cost, in outboxes that were filled."""
+        """Publish one change; returns what it cost, as `_BUDGET` counts it."""
         before = self._hub.matched + self._hub.selections.spent
         try:
             self._hub.publish(change)

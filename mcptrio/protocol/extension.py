@@ -9,6 +9,8 @@ SUBSCRIPTIONS_KEY = "io.mcptrio/subscriptions"
 """In the filter of a listen, and in `_meta` of `resources/subscribe` and its result."""
 CHANGE_KEY = "io.mcptrio/change"
 """In `_meta` of `notifications/resources/updated`."""
+GAP = "gap"
+"""The kind of an update that says that changes are missing. A source may have the word too: only a gap has a `reason`."""
 SUBSCRIPTION_URI = "mcptrio://subscriptions/"
 """Followed by a label: what a subscription without an exact URI goes by."""
 

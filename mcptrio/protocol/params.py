@@ -113,9 +113,3 @@ class ProgressParams(Wire, kw_only=True):
     progress: float
     total: float | UnsetType = UNSET
     message: str | UnsetType = UNSET
-
-
-class UpdatedParams(Wire, kw_only=True):
-    """`notifications/resources/updated`."""
-
-    uri: str

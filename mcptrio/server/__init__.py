@@ -1,7 +1,7 @@
 """MCP spoken to peers: dispatch, sessions, subscribers, the flusher.
 
 A `Peer` is one wire and owns what lives with it: its session, its listens, its running requests. What all peers share (dispatch, the
-flusher, list changes) belongs to the `Server`, whose tree of tasks is drawn in server.py. Nothing here knows where changes come from.
+flusher, list changes, batches) belongs to the `Server`, whose tree of tasks is drawn in server.py. Nothing here knows where changes come from.
 """
 
 from mcptrio.server.endpoint import MCP_PATH

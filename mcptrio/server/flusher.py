@@ -16,7 +16,7 @@ from mcptrio.server.subscriber import Subscriber
 _log = get_logger("mcptrio.server")
 
 BATCH = 64
-"""Frames that go out between two checkpoints, and that one subscriber gets in one turn."""
+"""Frames, or what costs as much, between two checkpoints, and in one turn of a subscriber."""
 
 _BYTES = 256 * 1024
 """What one subscriber gets in one turn, but for the frame that goes beyond it."""
@@ -66,7 +66,7 @@ class Flusher:
             self._send.send_nowait(subscriber)
 
     async def run(self) -> None:
-        """Flush for ever, with a checkpoint every 64 frames so that requests are served meanwhile."""
+        """Flush for ever, with a checkpoint after each `BATCH`, so that requests are served meanwhile."""
         sent = 0
         while True:
             subscriber = await self._receive.receive()

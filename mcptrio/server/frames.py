@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from datetime import UTC
 
 import msgspec
 
 from mcptrio.live import Change, Gap, Subscription, Told
+from mcptrio.protocol.extension import GAP
 from mcptrio.protocol.types import Object
 from mcptrio.server.extension import called
 from mcptrio.server.subscriber import Subscriber
@@ -16,8 +17,6 @@ _MOST = 4096
 _MOST_BYTES = 8 * 1024 * 1024
 _MOST_PARTS = 8
 """Those who are told of one change are told at about the same time; and data may be large."""
-
-_Frame = Callable[[bytes], bytes]
 
 
 class Frames:
@@ -55,7 +54,7 @@ class Frames:
         label = subscription.label
         if isinstance(told, Gap):
             uri = msgspec.json.encode(called(label, subscription.selector))
-            rest = msgspec.json.encode({"kind": "gap", "offset": told.offset, "reason": told.reason})
+            rest = msgspec.json.encode({"kind": GAP, "offset": told.offset, "reason": told.reason})
             return frame(subscriber.encode_change(uri, _joined(label, told.prev, rest)))
         fields = subscription.fields
         offset = told.entry.offset

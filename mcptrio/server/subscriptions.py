@@ -164,7 +164,8 @@ class Subscriptions:
         URIs and selectors that nothing could ever serve are left out of the acknowledgement; the order is the request's.
 
         Raises:
-            RpcError: a malformed URI refuses the whole; so does one listen or subscription too many.
+            RpcError: a malformed URI, or a subscription of the extension that is none, refuses the whole; so does one
+                listen or subscription too many, and so do filters that are too many.
         """
         wanted = params.notifications
         if len(peer.listens) >= self._settings.max_listens:

@@ -20,7 +20,7 @@ from mcptrio.cli.watch import watch
 from mcptrio.cli.watch_lines import json_line, text_line
 from mcptrio.client import Client, ConnectionLost, Update
 
-from .conftest import Kept, in_memory
+from .conftest import Kept, in_memory, old_server
 
 AT = datetime(2026, 11, 20, 9, 8, 7, tzinfo=UTC)
 
@@ -75,10 +75,19 @@ async def test_a_refused_subscription_ends_it_with_its_own_exit_code(
     app: App, kept: Kept, revision: str, autojump_clock: MockClock
 ) -> None:
     async with in_memory(app, revision=revision) as remote:
-        with pytest.raises(UserError, match=r"the server refused: .*nothing://here") as caught:
+        with pytest.raises(UserError, match=r"refused: .*nothing://here.*mcptrio inspect ws://") as caught:
             await watch(remote, ["nothing://here"], kept)
     assert caught.value.code == Exit.REFUSED
     assert kept.data == b""
+
+
+async def test_a_server_without_subscriptions_is_said_to_be_one(
+    kept: Kept, autojump_clock: MockClock
+) -> None:
+    async with old_server({}) as remote:
+        with pytest.raises(UserError, match=r"refused: .*it has no subscriptions") as caught:
+            await watch(remote, ["news://one"], kept)
+    assert caught.value.code == Exit.REFUSED
 
 
 async def test_a_lost_connection_is_said_and_what_follows_is_a_gap(

@@ -128,20 +128,36 @@ async def test_a_lost_connection_is_said_and_nothing_is_lost(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (WatchFlags(glob=("nothing://*",)), r"the server refused: .*not found"),
-        (WatchFlags(glob=("news://*",), filter='{"x": 1}'), r"the server refused: .*filter"),
-        (WatchFlags(glob=("news://[a]",)), r"the server refused: .*glob"),
-        (WatchFlags(glob=("news://*",), since="yesterday"), r"the server refused: .*cursor"),
+        (
+            WatchFlags(glob=("nothing://*",)),
+            r"refused: .*not found.*: `mcptrio inspect ws://\S+` shows what there is$",
+        ),
+        (
+            WatchFlags(glob=("news://*",), filter='{"not": {"x": 1}}'),
+            r"refused: Invalid params: --filter\.not: 'x'",
+        ),
+        (WatchFlags(glob=("news://[a]",)), r"refused: Invalid params: --glob: "),
+        (WatchFlags(template=("news://{a",)), r"refused: Invalid params: --template: "),
+        (WatchFlags(glob=("news://*",), fields="/~2"), r"refused: Invalid params: --fields\[0\]: "),
+        (WatchFlags(glob=("news://*",), since="yesterday"), r"refused: Invalid params: --since: .*cursor"),
     ],
 )
-async def test_a_refusal_ends_it_with_its_own_exit_code(
-    app: App, kept: Kept, flags: WatchFlags, message: str, autojump_clock: MockClock
+@pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])
+async def test_a_refusal_ends_it_with_its_own_exit_code_and_names_the_flag(
+    app: App, kept: Kept, flags: WatchFlags, message: str, revision: str, autojump_clock: MockClock
 ) -> None:
-    async with in_memory(app) as remote:
+    async with in_memory(app, revision=revision) as remote:
         with pytest.raises(UserError, match=message) as caught:
             await watch(remote, (), kept, wanted=flags.wanted(["news://one"]))
         assert caught.value.code == Exit.REFUSED
+        assert not kept.lines
         assert len(app.hub.selections) == 0
+
+
+async def test_a_uri_that_is_none_is_called_so(app: App, kept: Kept, autojump_clock: MockClock) -> None:
+    async with in_memory(app) as remote:
+        with pytest.raises(UserError, match=r"refused: Invalid params: URI: "):
+            await watch(remote, (), kept, wanted=WatchFlags(policy="every").wanted(["news"]))
 
 
 async def test_a_server_without_the_extension_is_said_to_be_one(
@@ -246,17 +262,29 @@ def test_each_flag_asks_for_something_and_all_of_them_together() -> None:
     ("words", "message"),
     [
         (["--policy", "every"], "name at least one resource"),
-        (["a://b", "--filter", "{"], "--filter: no JSON"),
+        (["a://b", "--filter", "{"], "--filter must be a JSON object, such as .*, in quotes: "),
         (["a://b", "--filter", "[]"], "--filter must be a JSON object"),
         (["a://b", "--policy", "all"], "--policy must be conflate, every, or batch:"),
         (["a://b", "--policy", "batch:5"], "--policy must be"),
         (["a://b", "--policy", "batch:x,5"], "--policy must be"),
-        (["a://b", "--policy", "batch:0,5"], "--policy: batch: the window must be"),
-        (["a://b", "--policy", "batch:9,5"], "--policy: batch: max_wait must be"),
+        (["a://b", "--policy", "batch:0,5"], "--policy batch:WINDOW,WAIT: WINDOW must be from 1 to 60000"),
+        (["a://b", "--policy", "batch:9,5"], "--policy batch:WINDOW,WAIT: .* WAIT from WINDOW to 600000"),
         (["--glob", "a://*", "--fields", "subject"], "--fields must be none, metadata, all, or"),
         (["--glob", "a://*", "--fields", ""], "--fields must be"),
+        (["a://b", "--exec-concurrency", "2"], "--exec-concurrency is for --exec"),
     ],
 )
 def test_a_flag_that_makes_no_sense_is_refused_with_what_would(words: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         parse(["watch", "localhost:1", *words])()
+
+
+@pytest.mark.parametrize(("uri", "flag"), [("a://*", "--glob"), ("a://{b}", "--template")])
+def test_a_pattern_where_a_uri_belongs_is_watched_as_one_with_a_hint(
+    uri: str, flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UserError, match="--exec needs a command"):
+        parse(["watch", "localhost:1", uri, "a://c", "--exec", " "])()
+    told = capsys.readouterr()
+    assert (told.out, told.err.count("\n")) == ("", 1)
+    assert f"{flag} '{uri}'" in told.err

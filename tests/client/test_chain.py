@@ -52,6 +52,18 @@ def test_a_hole_is_told_once_and_what_is_known_never() -> None:
     assert told.offsets == [("updated", 6), ("lost", 8), ("updated", 9), ("updated", 10)]
 
 
+def test_numbers_that_begin_anew_behind_a_bridge_are_followed_from_the_gap_on() -> None:
+    told = Told()
+    told.begin("e.5")
+    told.tell(11, 5)
+    told.tell(0, 0, "gap", "restarted")
+    for offset, prev in ((1, 0), (1, 0), (4, 1)):
+        told.tell(offset, prev)
+    assert told.offsets == [("updated", 11), ("restarted", 0), ("updated", 1), ("updated", 4)]
+    told.tell(3, 0, "gap", "history")
+    assert len(told.events) == 4, "any other gap of before is known"
+
+
 def test_a_gap_needs_no_other_before_it_and_may_end_where_it_begins() -> None:
     told = Told("e.2")
     told.begin("f.9", False)

@@ -11,6 +11,7 @@ import trio.testing
 
 from mcptrio import App, ServerSettings
 from mcptrio.live import Change
+from mcptrio.server.subscriptions import Subscriptions
 from tests.extension.judge import CALLED, CHANGE, EXTENSION, SUBSCRIPTIONS
 from tests.server.rig import (
     ACKNOWLEDGED,
@@ -72,6 +73,19 @@ def publish(app: App, uri: str, kind: str = "updated", data: object = None, **me
     entry = app.hub.publish(Change(uri=uri, kind=kind, data=data, **members))  # type: ignore[arg-type]
     assert entry is not None
     return entry.offset
+
+
+def publish_while_subscribing(app: App, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on a change is published right before and right after each subscribing, in the same step."""
+    select = Subscriptions._select
+
+    def select_and_publish(self: Subscriptions, *args: object) -> object:
+        publish(app, uri)
+        honoured = select(self, *args)  # type: ignore[arg-type]
+        publish(app, uri)
+        return honoured
+
+    monkeypatch.setattr(Subscriptions, "_select", select_and_publish)
 
 
 def update(message: Json) -> tuple[str, Json]:

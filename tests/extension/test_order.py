@@ -9,7 +9,6 @@ from trio.testing import MockClock
 from trio_websocket import ConnectionClosed
 
 from mcptrio import App
-from mcptrio.server.subscriptions import Subscriptions
 from tests.extension.judge import CALLED, SUBSCRIPTIONS
 from tests.extension.rig import (
     BOTH,
@@ -23,6 +22,7 @@ from tests.extension.rig import (
     offsets,
     place,
     publish,
+    publish_while_subscribing,
     selecting,
     update,
 )
@@ -54,15 +54,7 @@ async def test_nothing_comes_before_the_acknowledgement_although_changes_come_in
 ) -> None:
     app = house()
     first = publish(app, URI)
-    select = Subscriptions._select
-
-    def select_and_publish(self: Subscriptions, *args: object) -> object:
-        publish(app, URI)
-        honoured = select(self, *args)  # type: ignore[arg-type]
-        publish(app, URI)
-        return honoured
-
-    monkeypatch.setattr(Subscriptions, "_select", select_and_publish)
+    publish_while_subscribing(app, URI, monkeypatch)
     async with living(app) as home:
         one = await client(home, modern)
         (honoured,) = await one.ask(glob(**members))  # which fails if anything comes before

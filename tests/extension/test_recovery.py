@@ -12,7 +12,6 @@ from trio.testing import MockClock
 from mcptrio import App
 from mcptrio.live import allowance, history
 from mcptrio.live.history import History
-from mcptrio.server.subscriptions import Subscriptions
 from mcptrio.supervision import Supervisor, supervisors
 from tests.extension.judge import CALLED, SUBSCRIPTIONS
 from tests.extension.rig import (
@@ -26,6 +25,7 @@ from tests.extension.rig import (
     offsets,
     place,
     publish,
+    publish_while_subscribing,
     update,
 )
 from tests.server.rig import House, Json
@@ -138,20 +138,12 @@ async def test_changes_in_the_very_step_of_subscribing_are_told_once(
     modern: bool, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = house()
-    select = Subscriptions._select
-
-    def select_and_publish(self: Subscriptions, *args: object) -> object:
-        publish(app, URI)
-        honoured = select(self, *args)  # type: ignore[arg-type]
-        publish(app, URI)
-        return honoured
-
     async with living(app) as home:
         since = await cursor_now(home)
         for _ in range(300):
             publish(app, URI)
         one = await client(home, modern)
-        monkeypatch.setattr(Subscriptions, "_select", select_and_publish)
+        publish_while_subscribing(app, URI, monkeypatch)
         (honoured,) = await one.ask(glob(policy="every", since=since))
         assert honoured["recovered"] is True
         publish(app, URI)

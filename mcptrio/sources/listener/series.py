@@ -80,10 +80,6 @@ class Series:
         self._abandon(to)
         return freed + list(self._contiguous())
 
-    def first_waiting(self) -> int | None:
-        """The least number that waits."""
-        return min(self.waiting, default=None)
-
     def _abandon(self, to: int) -> None:
         if to > self.through:
             self._abandoned.update(range(max(self.through + 1, to - ABANDONED + 1), to + 1))

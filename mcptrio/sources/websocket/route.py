@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from mcptrio.catalog import UriTemplate, has_variables
+from mcptrio.catalog import UriTemplate
 from mcptrio.live import check_uri
 from mcptrio.sources.pointer import Pointer
 
@@ -56,11 +56,6 @@ class Route(Struct, forbid_unknown_fields=True, kw_only=True):
             _check_pointer(f"`values`: {name}", pointer)
         if self.data is not None:
             _check_pointer("`data`", self.data)
-
-    @property
-    def is_fixed(self) -> bool:
-        """Whether the URI is one resource's, not a template."""
-        return not has_variables(self.uri)
 
 
 def _check_pointer(name: str, text: str) -> None:
