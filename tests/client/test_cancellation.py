@@ -14,6 +14,8 @@ from tests.client.conftest import Open
 from tests.client.fake_server import MODERN, FakeServer, answers
 from tests.client.test_subscriptions import A, B, held, settle
 
+pytestmark = pytest.mark.unmeasured
+
 
 class CutAt(Instrument):
     """Cancels a scope before the n-th step that any task makes inside it."""
