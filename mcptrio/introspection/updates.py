@@ -61,9 +61,8 @@ class Updates:
             self._told.pop(uri, None)
 
     def _selection(self, selectors: Sequence[Selector], wanted: bool) -> None:
-        for selector in selectors:
-            if not selector.pattern.startswith(_BEGINNINGS):
-                continue  # as nearly all, and there may be thousands
+        # Hardly any, and there may be thousands.
+        for selector in [each for each in selectors if each.pattern.startswith(_BEGINNINGS)]:
             beginning = selector.beginning
             if beginning.startswith(OWN) or (OWN.startswith(beginning) and not selector.is_exact):
                 self._select(selector, wanted)

@@ -29,6 +29,9 @@ from mcptrio.timers import Timers
 STEP = 256
 """How many changes of history are looked through in one step; each that is selected counts more, as many and as large as it is."""
 
+_AT_HAND = 128
+"""How many subscriptions of a client that leaves are ended together."""
+
 Interest = Callable[[Sequence[Selector], bool], None]
 
 
@@ -290,7 +293,10 @@ class Selections:
         held = self._held.pop(outbox, None)
         if held is None:
             return
-        self._end(outbox, held.labels.values())
+        labels = held.labels
+        while labels:
+            # Some at a time: what is taken away, told of and let go together is still at hand in the processor's cache.
+            self._end(outbox, [labels.popitem()[1] for _ in range(min(_AT_HAND, len(labels)))])
         for allowance in held.allowances:
             self._go_on(allowance)  # it may have other subscribers, who wait for room
 
